@@ -15,7 +15,7 @@ use crate::client::event::{Listener, PluginEvent};
 use crate::discovery::candidate::{Candidate, CandidateState};
 use crate::discovery::digest::Identity;
 use crate::discovery::lock::Lock;
-use crate::discovery::plugin_file::PluginFile;
+use crate::discovery::plugin_file::{self, PluginFile};
 use crate::load::dynamic_deps;
 use crate::load::loading;
 use crate::load::preflight::{LoadHistory, Preflight};
@@ -93,8 +93,9 @@ impl Loader {
             Some(config) => config,
             None => self.isolation.preflight_config(&library)?,
         };
-        let (loader, file) = (Arc::clone(self), library.clone());
-        let history = loading::read(move || loader.preflight.forget(&PluginFile::open(&file)?)).await?;
+        let (loader, file, declared) = (Arc::clone(self), library.clone(), manifest.clone());
+        let forget = move || loader.preflight.forget(&PluginFile::open_plugin(&file, &declared)?);
+        let history = loading::read(forget).await?;
         let outcome = loading::preflight(config).await;
         self.preflight.record(&history, &library, &outcome);
         outcome
@@ -116,7 +117,7 @@ impl Loader {
             let (library, history) = loading::read(admit).await.map_err(failed)?;
             let plugin = self.load_admitted(&library, manifest, &history, listener).await.map_err(failed)?;
             // The system's loader opened the file by its path. Fails if that was not the inspected file.
-            identity.check(path).map_err(failed)?;
+            identity.check(&plugin_file::files(path, manifest).map_err(failed)?).map_err(failed)?;
             Ok(plugin.declaring(&manifest.operations))
         };
         cell.get_or_try_init(load).await.cloned()
@@ -124,13 +125,16 @@ impl Loader {
 
     /// Checks that a plugin may be loaded. Returns the real path of its file, and tells if the file was loaded before.
     fn admit(&self, chosen: &ChosenPlugin, lock: Option<&Lock>) -> Result<(PathBuf, LoadHistory), LoadError> {
-        let opened = PluginFile::open(&chosen.path)?;
+        let opened = PluginFile::open_plugin(&chosen.path, &chosen.manifest)?;
         if opened.identity != chosen.identity {
             return Err(LoadError::Changed);
         }
         if !chosen.is_trusted {
             trust::check_code(&chosen.path)?;
-            dynamic_deps::check_trust(&chosen.path)?;
+            match &opened.program {
+                Some(program) => program.check_trust()?,
+                None => dynamic_deps::check_trust(&chosen.path)?,
+            }
         }
         if let Some(lock) = lock {
             lock.check_measured(&chosen.manifest, &opened.measure()?)?;

@@ -1,6 +1,7 @@
 //! A file that may be a plugin. Its owner is checked before its manifest is read. Runs no plugin code.
 
 use std::path::PathBuf;
+use std::slice;
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use mlflow_deploy_plugin_api::ffi::abi::ABI;
@@ -9,6 +10,7 @@ use mlflow_deploy_plugin_api::trust;
 
 use crate::discovery::digest::Identity;
 use crate::discovery::plugin_file::PluginFile;
+use crate::discovery::process_program::ProcessProgram;
 use crate::load::dynamic_deps::{self, LibrarySearch};
 use crate::{Dependency, IsolatedBy, LoadError};
 
@@ -75,15 +77,17 @@ impl Candidate {
     }
 
     /// Returns the libraries that a usable file needs, and marks the missing ones. Loads nothing. Later calls return the
-    /// same result.
+    /// same result. A process plugin has none; its program and its files are checked instead.
     ///
     /// # Errors
     /// [`LoadError::Untrusted`] if another user can change one of the libraries; [`LoadError::NotLoadable`] if the
     /// system's loader would refuse the file; [`LoadError::Table`] if the file does not export the entry function of a
     /// plugin; [`LoadError::NotALibrary`] and [`LoadError::Unreadable`] if the file has changed since it was found.
     pub fn dependencies(&self) -> Result<Vec<Dependency>, LoadError> {
-        if self.manifest().is_none() {
-            return Ok(Vec::new());
+        let Some(manifest) = self.manifest() else { return Ok(Vec::new()) };
+        if manifest.is_process() {
+            let program = ProcessProgram::find(&self.path, manifest)?;
+            return if self.is_trusted { Ok(Vec::new()) } else { program.check_trust().map(|()| Vec::new()) };
         }
         let search = || dynamic_deps::dependencies(&self.path, self.is_trusted, &self.search);
         self.needed.get_or_init(search).clone()
@@ -114,9 +118,7 @@ impl Candidate {
                 candidate.state = CandidateState::Refused(LoadError::NoManifest);
             }
             Ok(None) => {}
-            Ok(Some(manifest)) => match check(&manifest)
-                .and_then(|()| candidate.identity.map_or(Ok(None), |identity| admit(&manifest, &identity)))
-            {
+            Ok(Some((opened, manifest))) => match candidate.check(opened, &manifest, admit) {
                 Ok(isolated_by) => {
                     candidate.isolated_by = isolated_by;
                     candidate.state = CandidateState::Usable(manifest);
@@ -131,7 +133,8 @@ impl Candidate {
         candidate
     }
 
-    fn read(&mut self) -> Result<Option<Box<Manifest>>, LoadError> {
+    /// Opens the file and reads its manifest. Returns `None` if the file is not a plugin.
+    fn read(&mut self) -> Result<Option<(PluginFile, Box<Manifest>)>, LoadError> {
         let opened = PluginFile::open(&self.path)?;
         self.identity = Some(opened.identity);
         if !self.is_trusted {
@@ -140,14 +143,29 @@ impl Candidate {
                 None => trust::check_code(&self.path)?,
             };
             // The owner was checked by path. Fails if the path does not lead to the opened file.
-            opened.identity.check(&self.path)?;
+            opened.identity.check(slice::from_ref(&self.path))?;
         }
         opened.check_size()?;
-        let manifest = opened.manifest()?;
-        if manifest.is_some() {
+        Ok(opened.manifest()?.map(|manifest| (opened, Box::new(manifest))))
+    }
+
+    /// Checks a plugin whose manifest was read. Returns the reason why it runs in its own process.
+    fn check(
+        &mut self,
+        mut opened: PluginFile,
+        manifest: &Manifest,
+        admit: &Admit<'_>,
+    ) -> Result<Option<IsolatedBy>, LoadError> {
+        if !manifest.is_process() {
             opened.check_executable(&self.path)?;
         }
-        Ok(manifest.map(Box::new))
+        check(manifest)?;
+        opened.find_program(&self.path, manifest)?;
+        if let Some(program) = opened.program.as_ref().filter(|_| !self.is_trusted) {
+            program.check_program()?;
+        }
+        self.identity = Some(opened.identity);
+        admit(manifest, &opened.identity)
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -40,6 +40,8 @@ pub(crate) struct Identity {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Measured {
     pub(crate) digest: Digest,
+    /// The SHA-256 of the program and the files of a process plugin; `None` for a library.
+    pub(crate) files: Option<Digest>,
     pub(crate) identity: Identity,
 }
 
@@ -47,6 +49,21 @@ impl Identity {
     /// Returns the identity of the file that a path leads to.
     pub(crate) fn at(path: &Path) -> io::Result<Self> {
         Ok(Self::from(&std::fs::metadata(path)?))
+    }
+
+    /// Returns the identity of several files as a whole. It changes if one of them changes. Its device and inode are
+    /// those of the first file.
+    ///
+    /// # Errors
+    /// The error of the first file that cannot be read.
+    pub(crate) fn of_all(files: &[PathBuf]) -> io::Result<Self> {
+        let mut files = files.iter().map(|file| Self::at(file));
+        let first = files.next().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "no file"))??;
+        files.try_fold(first, |whole, file| {
+            let file = file?;
+            let (modified, changed) = (whole.modified.max(file.modified), whole.changed.max(file.changed));
+            Ok(Self { size: whole.size.wrapping_add(file.size), modified, changed, ..whole })
+        })
     }
 
     /// Returns the numbers of the device and the inode. A write to the file does not change them.
@@ -102,7 +119,25 @@ impl Measured {
         if at != identity.size || Identity::from(&file.metadata()?) != identity {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it changed while it was read"));
         }
-        Ok(Self { digest: Digest(hash.finalize().into()), identity })
+        Ok(Self { digest: Digest(hash.finalize().into()), files: None, identity })
+    }
+
+    /// Returns the SHA-256 of everything that was hashed.
+    pub(crate) fn whole(&self) -> Digest {
+        let with = |files: Digest| Sha256::new_with_prefix(self.digest.0).chain_update(files.0).finalize().into();
+        self.files.map_or(self.digest, |files| Digest(with(files)))
+    }
+}
+
+impl Digest {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<[u8; 32]> for Digest {
+    fn from(bytes: [u8; 32]) -> Self {
+        Self(bytes)
     }
 }
 

@@ -112,7 +112,7 @@ impl Lock {
         let used = discovery.used();
         let locked = used.map(|(candidate, manifest)| {
             let measured = measure(candidate).map_err(|error| load_error(candidate, error))?;
-            Ok(LockedPlugin::new(manifest, measured.digest))
+            Ok(LockedPlugin::new(manifest, &measured))
         });
         locked.collect::<Result<Vec<_>, Error>>().map(Self::from)
     }
@@ -142,15 +142,15 @@ impl Lock {
     }
 
     pub(crate) fn check_measured(&self, manifest: &Manifest, measured: &Measured) -> Result<(), LoadError> {
-        let found = LockedPlugin::new(manifest, measured.digest);
+        let found = LockedPlugin::new(manifest, measured);
         let is_namesake = |locked: &&LockedPlugin| locked.name == found.name && locked.is_for_this_platform();
         let namesakes: Vec<_> = self.plugins.iter().filter(is_namesake).collect();
         match namesakes.first() {
             None => Err(LoadError::NotLocked { plugin: found.name }),
             Some(_) if namesakes.contains(&&found) => Ok(()),
             Some(first) => {
-                // If the hash is the same, the file is the locked one, and only its entry is wrong.
-                let same = namesakes.iter().find(|locked| locked.sha256 == found.sha256);
+                // If the hashes are the same, the file is the locked one, and only its entry is wrong.
+                let same = namesakes.iter().find(|locked| locked.has_hashes_of(&found));
                 let expected = same.unwrap_or(first);
                 Err(LoadError::LockMismatch { expected: Box::new((*expected).clone()), found: Box::new(found) })
             }
@@ -166,9 +166,12 @@ impl From<Vec<LockedPlugin>> for Lock {
     }
 }
 
-/// Hashes the file of a candidate. Fails if the file has changed since it was found.
+/// Hashes the files of a candidate. Fails if a file has changed since it was found.
 fn measure(candidate: &Candidate) -> Result<Measured, LoadError> {
-    let opened = PluginFile::open(&candidate.path)?;
+    let opened = match candidate.manifest() {
+        Some(manifest) => PluginFile::open_plugin(&candidate.path, manifest)?,
+        None => PluginFile::open(&candidate.path)?,
+    };
     if candidate.identity != Some(opened.identity) {
         return Err(LoadError::Changed);
     }
@@ -195,6 +198,7 @@ mod tests {
             abi: 1,
             schemes: vec![name.to_owned()],
             sha256: ABC.parse().unwrap(),
+            files: None,
         }
     }
 

@@ -7,6 +7,7 @@
 //! | `scan` | scans the directories |
 //! | `candidate` | inspects a file: owner, manifest, platform |
 //! | `plugin_file` | opens a file once; manifest, hash and identity come from the same handle |
+//! | `process_program` | the program and the files of a process plugin |
 //! | `digest` | SHA-256 and identity of a file |
 //! | `lock`, `locked_plugin` | the lock file and its entries |
 //! | `registry` | chooses the plugin for a scheme |
@@ -20,6 +21,7 @@ pub(crate) mod lock;
 pub(crate) mod locked_plugin;
 pub(crate) mod no_plugin;
 pub(crate) mod plugin_file;
+pub(crate) mod process_program;
 pub(crate) mod registry;
 pub(crate) mod scan;
 pub(crate) mod search_path;

@@ -3,25 +3,31 @@
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mlflow_deploy_plugin_api::manifest::{self, Manifest, ReadError};
 use rustix::fs::{Mode, OFlags};
 
 use crate::LoadError;
 use crate::discovery::digest::{Identity, Measured};
+use crate::discovery::process_program::ProcessProgram;
 
 /// An open file that may be a plugin.
 pub(crate) struct PluginFile {
     pub(crate) file: File,
     pub(crate) metadata: Metadata,
+    /// The identity of the file, or that of all files of a process plugin.
     pub(crate) identity: Identity,
+    /// True if the file is the manifest of a process plugin, by its name.
+    is_process: bool,
+    /// The program of a process plugin, once its manifest was read.
+    pub(crate) program: Option<ProcessProgram>,
 }
 
 impl Identity {
-    /// Fails if `path` no longer leads to the file with this identity.
-    pub(crate) fn check(&self, path: &Path) -> Result<(), LoadError> {
-        match Self::at(path) {
+    /// Fails if the paths no longer lead to the files with this identity.
+    pub(crate) fn check(&self, files: &[PathBuf]) -> Result<(), LoadError> {
+        match Self::of_all(files) {
             Ok(current) if current == *self => Ok(()),
             Ok(_) => Err(LoadError::Changed),
             Err(error) => Err(LoadError::Unreadable(error.to_string())),
@@ -38,7 +44,25 @@ impl PluginFile {
         let file = File::from(rustix::fs::open(path, flags, Mode::empty()).map_err(|error| unreadable(error.into()))?);
         let metadata = file.metadata().map_err(unreadable)?;
         check_regular(&metadata)?;
-        Ok(Self { identity: Identity::from(&metadata), file, metadata })
+        let is_process = manifest::is_process_file(path);
+        Ok(Self { identity: Identity::from(&metadata), file, metadata, is_process, program: None })
+    }
+
+    /// Opens the file of a plugin whose manifest is known, and finds the program of a process plugin.
+    pub(crate) fn open_plugin(path: &Path, manifest: &Manifest) -> Result<Self, LoadError> {
+        let mut opened = Self::open(path)?;
+        opened.find_program(path, manifest)?;
+        Ok(opened)
+    }
+
+    /// Finds the program and the files of a process plugin. Does nothing for a library.
+    pub(crate) fn find_program(&mut self, path: &Path, manifest: &Manifest) -> Result<(), LoadError> {
+        if manifest.is_process() {
+            let program = ProcessProgram::find(path, manifest)?;
+            self.identity = program.identity()?;
+            self.program = Some(program);
+        }
+        Ok(())
     }
 
     /// Fails if the file is larger than 1 GiB, because hashing it would take minutes.
@@ -66,7 +90,7 @@ impl PluginFile {
 
     /// Returns the manifest in the file, or `None` if the library has no manifest, and is therefore not a plugin.
     pub(crate) fn manifest(&self) -> Result<Option<Manifest>, LoadError> {
-        let read = manifest::read_from(&self.file);
+        let read = if self.is_process { manifest::read_process_from } else { manifest::read_from }(&self.file);
         if Identity::from(&self.file.metadata().map_err(unreadable)?) != self.identity {
             return Err(LoadError::Changed);
         }
@@ -81,16 +105,28 @@ impl PluginFile {
         }
     }
 
-    /// Returns the hash and the identity of the file. Fails if the file has changed since it was opened.
+    /// Returns the hash and the identity of the file, and the hash of the files of a process plugin. Fails if a file has
+    /// changed since it was opened.
     pub(crate) fn measure(&self) -> Result<Measured, LoadError> {
         self.check_size()?;
         match Measured::of(&self.file) {
-            Ok(measured) if measured.identity == self.identity => Ok(measured),
+            Ok(measured) if measured.identity == Identity::from(&self.metadata) => {
+                let files = self.program.as_ref().map(ProcessProgram::digest).transpose()?;
+                match &self.program {
+                    Some(program) if program.identity()? != self.identity => Err(LoadError::Changed),
+                    _ => Ok(Measured { files, identity: self.identity, ..measured }),
+                }
+            }
             Ok(_) => Err(LoadError::Changed),
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => Err(LoadError::Changed),
             Err(error) => Err(unreadable(error)),
         }
     }
+}
+
+/// Returns the files of a plugin: a library, or the manifest, the program and the own files of a process plugin.
+pub(crate) fn files(path: &Path, manifest: &Manifest) -> Result<Vec<PathBuf>, LoadError> {
+    if manifest.is_process() { Ok(ProcessProgram::find(path, manifest)?.files) } else { Ok(vec![path.to_owned()]) }
 }
 
 fn check_regular(metadata: &Metadata) -> Result<(), LoadError> {
@@ -117,11 +153,11 @@ mod tests {
         let (path, other) = (folder.path().join("a.so"), folder.path().join("b.so"));
         fs::write(&path, "abc").unwrap();
         let identity = Identity::at(&path).unwrap();
-        identity.check(&path).unwrap();
+        identity.check(std::slice::from_ref(&path)).unwrap();
         fs::write(&other, "abc").unwrap();
         fs::rename(&other, &path).unwrap();
-        assert!(matches!(identity.check(&path), Err(LoadError::Changed)));
+        assert!(matches!(identity.check(std::slice::from_ref(&path)), Err(LoadError::Changed)));
         fs::remove_file(&path).unwrap();
-        assert!(matches!(identity.check(&path), Err(LoadError::Unreadable(_))));
+        assert!(matches!(identity.check(std::slice::from_ref(&path)), Err(LoadError::Unreadable(_))));
     }
 }

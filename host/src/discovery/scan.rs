@@ -7,6 +7,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 
+use mlflow_deploy_plugin_api::manifest::is_process_file;
 use mlflow_deploy_plugin_api::trust;
 
 use crate::LoadError;
@@ -81,9 +82,9 @@ impl DirectoryState {
     fn summary(&self, usable: usize) -> String {
         match self {
             Self::Missing => "does not exist".to_owned(),
-            Self::Read(0) => "no libraries".to_owned(),
-            Self::Read(1) => format!("1 library, {usable} usable as a plugin"),
-            Self::Read(files) => format!("{files} libraries, {usable} usable as plugins"),
+            Self::Read(0) => "no plugin files".to_owned(),
+            Self::Read(1) => format!("1 file, {usable} usable as a plugin"),
+            Self::Read(files) => format!("{files} files, {usable} usable as plugins"),
             Self::Refused(error) => format!("not read: {error}"),
             Self::Relative => "not read: relative path, expected an absolute path".to_owned(),
             Self::Repeated(earlier) => format!("same directory as `{}`", earlier.display()),
@@ -193,7 +194,7 @@ impl Discovery {
         let mut files = Vec::new();
         for file in fs::read_dir(&entry.path).map_err(unreadable)? {
             let path = file.map_err(unreadable)?.path();
-            files.extend(Some(path).filter(|path| is_library(path, entry.prefix)));
+            files.extend(Some(path).filter(|path| is_plugin_file(path, entry.prefix)));
             if files.len() > MAX_LIBRARIES {
                 let why = format!("it has more than {MAX_LIBRARIES} libraries: specify a directory of plugins");
                 return Err(DirectoryState::Refused(LoadError::Unreadable(why)));
@@ -223,8 +224,10 @@ fn unread_warning(entry: &SearchEntry, state: &DirectoryState) -> Option<String>
         .then(|| format!("plugin directory `{}` ({}): {}", entry.path.display(), entry.origin, state.summary(0)))
 }
 
-/// Returns true if the name of the file starts with `prefix` and has the extension of a shared library.
-fn is_library(path: &Path, prefix: &str) -> bool {
+/// Returns true if the name of the file starts with `prefix`, and ends like that of a shared library or of the manifest
+/// of a process plugin.
+fn is_plugin_file(path: &Path, prefix: &str) -> bool {
     let has_prefix = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(prefix));
-    has_prefix && path.extension().is_some_and(|extension| extension == DLL_EXTENSION || extension == "so")
+    let is_library = path.extension().is_some_and(|extension| extension == DLL_EXTENSION || extension == "so");
+    has_prefix && (is_library || is_process_file(path))
 }

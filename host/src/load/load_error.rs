@@ -79,6 +79,13 @@ pub enum LoadError {
     },
     /// The plugin host program, which runs a plugin in its own process, cannot be used. The plugin is not at fault.
     PluginHost(String),
+    /// The program of a process plugin, or one of its files, cannot be used.
+    Program {
+        /// The program or the file, as the manifest names it.
+        program: String,
+        /// The reason, as the predicate of a sentence.
+        why: String,
+    },
     /// The first load of the file crashed or hung. The file is not loaded again until it changes.
     Quarantined {
         /// The outcome of the first load, as a sentence fragment.
@@ -147,18 +154,21 @@ impl LoadError {
                 format!("needs `{version}`, which `{}` does not provide", library.display())
             }
             Self::PluginHost(why) => format!("failed to start its process: {why}"),
+            Self::Program { program, why } => format!("`{program}` {why}"),
             Self::Quarantined { reason } => format!("quarantined, because on its first load {reason}"),
             Self::Table(error) => error.to_string(),
             Self::TimedOut(limit) => format!("did not finish loading within {} s", limit.as_secs_f64()),
-            Self::LockMismatch { expected, found } if expected.sha256 == found.sha256 => format!(
+            Self::LockMismatch { expected, found } if expected.has_hashes_of(found) => format!(
                 "the lock file describes the plugin `{}` differently: expected {}, found {}",
                 found.name,
                 described(expected),
                 described(found)
             ),
             Self::LockMismatch { expected, found } => format!(
-                "differs from the plugin `{}` in the lock file: expected version {} with SHA-256 {}, found version {} with SHA-256 {}",
-                found.name, expected.version, expected.sha256, found.version, found.sha256
+                "differs from the plugin `{}` in the lock file: expected version {}, found version {}",
+                found.name,
+                with_hashes(expected),
+                with_hashes(found)
             ),
             Self::Unreadable(why) => format!("cannot be read: {why}"),
             Self::Untrusted { path, why, found, .. } => format!("{why}: `{}` {found}", path.display()),
@@ -191,10 +201,11 @@ impl LoadError {
             Self::NotLoadable(_) => "fix the cause, or install another build of the plugin",
             Self::NotLocked { .. } => "to approve the plugin, run `mlflow-deploy plugins lock`",
             Self::OldDependency { .. } => "upgrade that library, or install a build of the plugin for an older system",
+            Self::Program { .. } => "install it, or correct `exec` and `files` in the manifest of the plugin",
             Self::Quarantined { .. } => {
                 "install another version, or run `mlflow-deploy plugins retry` to try this one again"
             }
-            Self::LockMismatch { expected, found } if expected.sha256 == found.sha256 => {
+            Self::LockMismatch { expected, found } if expected.has_hashes_of(found) => {
                 "run `mlflow-deploy plugins lock` to renew the entry"
             }
             Self::LockMismatch { .. } => {
@@ -212,6 +223,12 @@ impl LoadError {
 fn described(plugin: &LockedPlugin) -> String {
     let LockedPlugin { version, abi, schemes, .. } = plugin;
     format!("version {version}, ABI {abi} and the schemes `{}`", schemes.join("`, `"))
+}
+
+/// Returns the version and the hashes of an entry of the lock file.
+fn with_hashes(LockedPlugin { version, sha256, files, .. }: &LockedPlugin) -> String {
+    let files = files.map(|files| format!(", and files with SHA-256 {files}")).unwrap_or_default();
+    format!("{version} with SHA-256 {sha256}{files}")
 }
 
 impl From<Distrust> for LoadError {

@@ -18,8 +18,9 @@ use crate::load::subprocess::{Child, InProcessHost, InstanceSpawner, SpawnConfig
 /// The time limit for reading a library, and the one for loading it into this process and starting its plugin.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The time limit for loading a library into its own process. That process enforces a shorter limit itself.
-const ISOLATED_TIMEOUT: Duration = Duration::from_secs(20);
+/// The time beyond the time limit of a new process, after which the host no longer waits for the thread that enforces
+/// the limit.
+const MARGIN: Duration = Duration::from_secs(10);
 
 /// Loads a library into this process. If loading hangs, its thread stays blocked, and the host continues without it.
 ///
@@ -35,18 +36,19 @@ pub(crate) async fn into_this_process(
     on_a_thread(TIMEOUT, start).await
 }
 
-/// Loads a library into a process of its own. Kills the process if loading takes too long.
+/// Starts a plugin in a process of its own. Kills the process if the start takes too long.
 pub(crate) async fn into_own_process(
     config: SpawnConfig,
     listener: impl Fn(u64, Level, Event) + Send + Sync + 'static,
 ) -> Result<RemotePlugin, LoadError> {
+    let limit = config.start_timeout + MARGIN;
     let start = move || RemotePlugin::through(listener, |host| Supervisor::start(config, host, Box::new(|_| {})));
-    on_a_thread(ISOLATED_TIMEOUT, start).await
+    on_a_thread(limit, start).await
 }
 
-/// Loads a library into a process of its own, and then kills the process. Fails if the library cannot be loaded.
+/// Starts a plugin in a process of its own, and then kills the process. Fails if the plugin cannot be loaded.
 pub(crate) async fn preflight(config: SpawnConfig) -> Result<(), LoadError> {
-    on_a_thread(ISOLATED_TIMEOUT, move || Child::start(&config, &NullHost).map(drop)).await
+    on_a_thread(config.start_timeout + MARGIN, move || Child::start(&config, &NullHost).map(drop)).await
 }
 
 /// Runs `work`, which reads a library, within a time limit.

@@ -16,6 +16,10 @@ pub(super) const REQUIRED: [&str; 8] =
 /// The members that a manifest may have.
 pub(super) const OPTIONAL: [&str; 8] =
     ["accepts", "config", "description", "environment", "invoke", "isolation", "options", EDITORS];
+/// The members that only the manifest of a process plugin has. The first is required there.
+pub(super) const PROCESS: [&str; 3] = ["exec", "files", "start_timeout"];
+/// The required members that the manifest of a process plugin may lack.
+pub(super) const OF_LIBRARY: [&str; 2] = ["target", "panic"];
 /// The member that only editors read. Hosts ignore it, whatever its value is.
 const EDITORS: &str = "$schema";
 /// The members of an element of `invoke`.
@@ -116,8 +120,12 @@ pub(super) struct Checker<'a> {
 
 impl<'a> Checker<'a> {
     fn manifest(&mut self, root: Located<'a>, members: &[Member<'a>]) {
-        let known: Vec<_> = REQUIRED.into_iter().chain(OPTIONAL).collect();
-        self.names(root.offset, "", members, &known, if self.is_part { &[] } else { &REQUIRED });
+        let is_process = find(members, PROCESS[0]).is_some();
+        let of_process = if is_process { &PROCESS[..] } else { &[] };
+        let known: Vec<_> = REQUIRED.iter().chain(&OPTIONAL).chain(of_process).copied().collect();
+        let is_required = |name: &&str| !self.is_part && !(is_process && OF_LIBRARY.contains(name));
+        let required: Vec<_> = REQUIRED.into_iter().filter(is_required).collect();
+        self.names(root.offset, "", members, &known, &required);
         let custom: Vec<_> = (find(members, "invoke").into_iter())
             .flat_map(|invoke| invoke.elements().unwrap_or_default())
             .filter_map(|operation| find(&operation.members()?, "name")?.string())
@@ -155,6 +163,14 @@ impl<'a> Checker<'a> {
                         let message = "`accepts` is empty: expected at least one media type".to_owned();
                         self.fault(name, value.offset, message, "manifest.accepts");
                     }
+                }
+                "exec" => self.exec(name, value),
+                "files" if is_process => drop(self.list(name, value, Self::argument)),
+                "start_timeout" if is_process => {
+                    if value.raw.parse::<u32>().is_ok_and(|seconds| seconds > 0) {
+                        continue;
+                    }
+                    self.wrong(name, value, "a number of seconds, at least 1");
                 }
                 "environment" => drop(self.list(name, value, Self::variable)),
                 "invoke" => {
@@ -246,6 +262,21 @@ impl<'a> Checker<'a> {
         self.record(place, value, &INVOKE, "manifest.invoke");
         if let Some(text) = value.members().and_then(|members| find(&members, "description")) {
             self.string(&join(place, "description"), text);
+        }
+    }
+
+    fn exec(&mut self, place: &str, value: Located<'a>) {
+        let arguments = self.list(place, value, Self::argument);
+        let first = value.elements().and_then(|arguments| arguments.first()?.string());
+        if arguments == Some(0) || first.as_deref() == Some("") {
+            let message = format!("missing program: the first element of `{place}` is missing or empty");
+            self.fault(place, value.offset, message, REFUSED);
+        }
+    }
+
+    fn argument(&mut self, place: &str, value: Located<'a>) {
+        if self.string(place, value).is_some_and(|text| text.contains('\0')) {
+            self.wrong(place, value, "a string without NUL");
         }
     }
 

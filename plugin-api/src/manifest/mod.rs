@@ -34,9 +34,11 @@ mod read;
 pub use bounded::Bounded;
 #[cfg(feature = "host")]
 pub use check::{Checked, Fault, check};
-pub use format::{EnvironmentVariable, InvokeOperation, Isolation, MAX_BYTES, Manifest, Panic, SECTIONS, TARGET};
+pub use format::{
+    EnvironmentVariable, InvokeOperation, Isolation, MAX_BYTES, Manifest, PROCESS_SUFFIX, Panic, SECTIONS, TARGET,
+};
 #[cfg(feature = "host")]
-pub use read::{ReadError, json_from, read, read_from};
+pub use read::{ReadError, is_process_file, json_from, read, read_from, read_process_from};
 
 #[cfg(feature = "host")]
 #[cfg(test)]

@@ -4,8 +4,9 @@
 //! Only the headers and the manifest are read. The sizes in the headers are not trusted, because they may be larger
 //! than the memory.
 
+use std::ffi::OsStr;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek};
 use std::path::Path;
 
 use object::elf::{self, FileHeader32, FileHeader64, SHT_NOBITS};
@@ -16,7 +17,7 @@ use object::read::macho::{MachHeader, Section, Segment};
 use object::{Endianness, FileKind};
 
 use super::bounded::Bounded;
-use super::format::{MAX_BYTES, Manifest, SECTIONS};
+use super::format::{MAX_BYTES, Manifest, PROCESS_SUFFIX, SECTIONS};
 
 /// The maximum number of bytes that are read from a file to find its manifest. The headers of every library are
 /// smaller. The limit keeps the time short if many files are read.
@@ -43,12 +44,33 @@ pub enum ReadError {
     },
 }
 
-/// Reads the manifest of a shared library.
+/// Reads the manifest of a plugin: of a shared library, or of a process plugin, whose file is the manifest.
 ///
 /// # Errors
 /// See [`ReadError`].
 pub fn read(path: &Path) -> Result<Manifest, ReadError> {
-    read_from(&File::open(path).map_err(ReadError::Io)?)
+    let file = File::open(path).map_err(ReadError::Io)?;
+    if is_process_file(path) { read_process_from(&file) } else { read_from(&file) }
+}
+
+/// Returns true if a path has the name of a process plugin's manifest, `NAME.plugin.json`.
+pub fn is_process_file(path: &Path) -> bool {
+    let name = path.file_name().and_then(OsStr::to_str);
+    name.and_then(|name| name.strip_suffix(PROCESS_SUFFIX)).is_some_and(|name| !name.is_empty())
+}
+
+/// Reads the manifest of a process plugin from its open file.
+///
+/// # Errors
+/// [`ReadError::Io`] and [`ReadError::Invalid`].
+pub fn read_process_from(mut file: &File) -> Result<Manifest, ReadError> {
+    let mut json = Vec::new();
+    let limit = MAX_BYTES as u64 + 1;
+    file.rewind().and_then(|()| file.take(limit).read_to_end(&mut json)).map_err(ReadError::Io)?;
+    if json.len() > MAX_BYTES {
+        return Err(ReadError::Invalid(format!("it is larger than {} KiB", MAX_BYTES / 1024)));
+    }
+    Manifest::parse_process(&json).map_err(ReadError::Invalid)
 }
 
 /// Reads the manifest of an open shared library, so that the caller can hash or load the same file.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::check::{ENVIRONMENT, Fault, INVOKE, OPTIONAL, REQUIRED, check, known_operations};
+use super::check::{ENVIRONMENT, Fault, INVOKE, OF_LIBRARY, OPTIONAL, PROCESS, REQUIRED, check, known_operations};
 use super::check_schema::{KEYWORDS, TYPES};
 use super::embed_check::check_part;
 use super::format::Manifest;
@@ -123,6 +123,39 @@ fn changes() -> Vec<(&'static str, Option<Value>, Finds, &'static str)> {
     rows
 }
 
+/// Changes of a valid manifest of a process plugin.
+fn process_changes() -> Vec<(&'static str, Option<Value>, Finds, &'static str)> {
+    use Finds::{Host, Right, Schema};
+    let json = "manifest.json";
+    let mut rows: Vec<_> = OF_LIBRARY.into_iter().map(|name| (name, None, Right, "")).collect();
+    rows.extend(PROCESS.into_iter().map(|name| (name, Some(Value::Null), Host, json)));
+    let required = REQUIRED.into_iter().filter(|name| !OF_LIBRARY.contains(name));
+    rows.extend(required.map(|name| (name, None, Host, json)));
+    let more = [
+        ("exec", json!(["/bin/echo"]), Right, ""),
+        ("exec", json!(["python3", "-B", "./echo.py", ""]), Right, ""),
+        ("exec", json!([]), Host, json),
+        ("exec", json!([""]), Host, json),
+        ("exec", json!("python3 echo.py"), Host, json),
+        ("exec", json!(["a", 1]), Host, json),
+        ("exec", json!(["a\u{0}b"]), Host, json),
+        ("exec", json!(["a", "\u{0}"]), Host, json),
+        ("files", json!([]), Right, ""),
+        ("files", json!(["./echo.py", "package"]), Right, ""),
+        ("files", json!("./echo.py"), Host, json),
+        ("files", json!(["\u{0}"]), Host, json),
+        ("start_timeout", json!(1), Right, ""),
+        ("start_timeout", json!(0), Host, json),
+        ("start_timeout", json!(-1), Host, json),
+        ("start_timeout", json!(1.5), Host, json),
+        ("start_timeout", json!("30"), Host, json),
+        ("start_timeout", json!(4_294_967_296_u64), Host, json),
+        ("execute", json!([]), Schema, "manifest.members"),
+    ];
+    rows.extend(more.map(|(name, value, finds, clause)| (name, Some(value), finds, clause)));
+    rows
+}
+
 fn valid() -> Map<String, Value> {
     let json = json!({
         "manifest": 1, "abi": 1, "name": "echo", "version": "1.0.0", "target": "x86_64-unknown-linux-gnu",
@@ -146,7 +179,8 @@ fn schema(definition: &str) -> jsonschema::Validator {
 
 fn assert_agreement(json: &str, finds: Finds, clause: &str, schema: &jsonschema::Validator) {
     let faults = check(json.as_bytes()).faults;
-    let read = Manifest::parse(json.as_bytes());
+    let is_process = json.contains("\"exec\"");
+    let read = if is_process { Manifest::parse_process } else { Manifest::parse }(json.as_bytes());
     let is_valid = serde_json::from_str(json).is_ok_and(|value: Value| schema.is_valid(&value));
     assert_eq!(faults.is_empty(), finds == Finds::Right, "check: {json}: {faults:?}");
     assert_eq!(read.is_err(), matches!(finds, Finds::Host | Finds::OnlyHost), "reader: {json}: {read:?}");
@@ -178,6 +212,32 @@ fn reader_check_and_schema_agree_on_a_table_of_manifests() {
         }
         assert_agreement(&json!(manifest).to_string(), finds, clause, &schema);
     }
+}
+
+#[test]
+fn reader_check_and_schema_agree_on_manifests_of_process_plugins() {
+    let schema = schema("");
+    let mut valid = valid();
+    let of_process = json!({"exec": ["python3", "-B", "./echo.py"], "files": ["./echo.py"], "start_timeout": 60});
+    valid.extend(of_process.as_object().unwrap().clone());
+    assert_agreement(&json!(valid).to_string(), Finds::Right, "", &schema);
+    for (name, value, finds, clause) in process_changes() {
+        let mut manifest = valid.clone();
+        match value {
+            Some(value) => drop(manifest.insert(name.to_owned(), value)),
+            None => drop(manifest.shift_remove(name)),
+        }
+        assert_agreement(&json!(manifest).to_string(), finds, clause, &schema);
+    }
+}
+
+#[test]
+fn the_manifest_of_a_library_has_no_program() {
+    let mut manifest = valid();
+    manifest.insert("exec".to_owned(), json!(["./echo"]));
+    let error = Manifest::parse(json!(manifest).to_string().as_bytes()).unwrap_err();
+    assert_eq!(error, "member `exec` in the manifest of a library: expected only in `NAME.plugin.json`");
+    assert!(Manifest::parse_process(json!(valid()).to_string().as_bytes()).unwrap_err().starts_with("missing program"));
 }
 
 #[test]
@@ -298,17 +358,22 @@ fn page_schema_and_reader_name_the_same_keys() {
     let schema: Value = serde_json::from_str(SCHEMA).unwrap();
     let keys = |object: &Value| object.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
-    let all = names(&REQUIRED).union(&names(&OPTIONAL)).cloned().collect::<BTreeSet<_>>();
+    let all = &(&names(&REQUIRED) | &names(&OPTIONAL)) | &names(&PROCESS);
     assert_eq!(keys(&schema["properties"]), all);
     assert_eq!(keys(&schema["$defs"]["part"]["properties"]), names(&OPTIONAL));
     assert_eq!(keys(&schema["$defs"]["custom-operation"]["properties"]), names(&INVOKE));
     assert_eq!(keys(&schema["$defs"]["variable"]["properties"]), names(&ENVIRONMENT));
     assert_eq!(keys(&schema["$defs"]["schema"]["properties"]), names(&KEYWORDS));
-    assert_eq!(schema["required"], json!(REQUIRED));
+    let required = &names(&REQUIRED) - &names(&OF_LIBRARY);
+    assert_eq!(serde_json::from_value::<BTreeSet<String>>(schema["required"].clone()).unwrap(), required);
+    assert_eq!(schema["allOf"][1]["else"]["required"], json!(OF_LIBRARY));
     assert_eq!(schema["$defs"]["operation"]["enum"], json!(known_operations().collect::<Vec<_>>()));
     assert_eq!(schema["$defs"]["schema-type"]["enum"], json!(TYPES));
     // The reader keeps every key but the one for editors.
-    let read = Manifest::parse(json!(valid()).to_string().as_bytes()).unwrap();
+    let mut manifest = valid();
+    let of_process = json!({"exec": ["a"], "files": ["b"], "start_timeout": 5});
+    manifest.extend(of_process.as_object().unwrap().clone());
+    let read = Manifest::parse_process(json!(manifest).to_string().as_bytes()).unwrap();
     let mut read_keys = keys(&json!(read));
     read_keys.insert("$schema".to_owned());
     assert_eq!(read_keys, all);
@@ -334,6 +399,9 @@ fn every_example_of_the_page_is_valid() {
         let example: Map<String, Value> =
             serde_json::from_str(block).unwrap_or_else(|error| panic!("{block}: {error}"));
         let mut manifest = valid();
+        if PROCESS.iter().any(|name| example.contains_key(*name)) {
+            manifest.insert("exec".to_owned(), json!(["./echo"]));
+        }
         manifest.extend(example);
         manifest.insert("operations".to_owned(), known_operations().collect());
         assert_eq!(check(json!(manifest).to_string().as_bytes()).faults, [], "{block}");

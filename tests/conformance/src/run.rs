@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use mlflow_deploy_plugin_api::manifest::{self, Isolation, Manifest};
 use thiserror::Error;
 
-use crate::case::{Case, NEVER_SHARED, Process, Stage};
+use crate::case::{Case, LIBRARY, NEVER_SHARED, Process, Stage};
 use crate::case_process::CaseLauncher;
 use crate::config::Config;
 use crate::message::Job;
@@ -100,8 +100,14 @@ pub fn run(plugin: &Path, options: &Options) -> Result<Report, RunError> {
         timeout: options.timeout,
     };
     let manifest = manifest::read(&plugin).ok();
-    let find = || mlflow_deploy::plugin_host(options.plugin_host.as_deref()).map_err(RunError::NoPluginHost);
-    let plugin_host = options.isolated.then(find).transpose()?;
+    let is_process = manifest::is_process_file(&plugin);
+    let isolated = options.isolated || is_process;
+    let plugin_host = match isolated {
+        // A process plugin is started without the program that hosts libraries.
+        true if is_process => Some(PathBuf::new()),
+        true => Some(mlflow_deploy::plugin_host(options.plugin_host.as_deref()).map_err(RunError::NoPluginHost)?),
+        false => None,
+    };
     let runner = Runner { launcher, options, manifest: manifest.as_ref(), plugin: &plugin, plugin_host };
     let mut results = runner.gates(&selected);
     let blocked = selected
@@ -121,7 +127,7 @@ pub fn run(plugin: &Path, options: &Options) -> Result<Report, RunError> {
         name: manifest.as_ref().map(|manifest| manifest.name.clone()),
         version: manifest.as_ref().map(|manifest| manifest.version.clone()),
         plugin,
-        isolated: options.isolated,
+        isolated,
         seed: options.seed,
         rerun: Rerun {
             config: options.config.file.clone(),
@@ -191,7 +197,7 @@ impl Runner<'_> {
     }
 
     fn one(&self, case: &Case) -> CaseResult {
-        if let Some(reason) = skipped(case, self.manifest, self.options.isolated) {
+        if let Some(reason) = skipped(case, self.manifest, self.plugin_host.is_some()) {
             return CaseResult::new(case, Verdict::Skip, reason);
         }
         let begun = Instant::now();
@@ -247,8 +253,11 @@ impl Runner<'_> {
 /// Returns the reason for skipping a case without running it, if there is one.
 fn skipped(case: &Case, manifest: Option<&Manifest>, isolated: bool) -> Option<String> {
     let is_never_shared = manifest.is_some_and(|manifest| manifest.isolation == Isolation::Required);
+    let is_process = manifest.is_some_and(Manifest::is_process);
     match case.in_process_only {
+        Some(LIBRARY) if is_process => Some("a process plugin has no library".to_owned()),
         Some(_) if case.protects_host && is_never_shared => Some(NEVER_SHARED.to_owned()),
+        Some(reason) if is_process => Some(reason.to_owned()),
         Some(reason) if isolated => Some(format!("{reason}: run without `--isolated`")),
         _ => None,
     }

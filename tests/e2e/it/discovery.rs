@@ -63,7 +63,7 @@ fn unknown_target_error_lists_the_search_path_and_a_suggestion() {
         lines[2..5],
         [
             "  /nowhere/at/all (given): does not exist".to_owned(),
-            format!("  {folder} (given): 2 libraries, 1 usable as plugins"),
+            format!("  {folder} (given): 2 files, 1 usable as plugins"),
             "refused:".to_owned(),
         ]
     );

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use mlflow_deploy_plugin_api::manifest::is_process_file;
+
 use super::store::{LoadOutcome, LoadStore};
 use crate::LoadError;
 use crate::discovery::digest::{Digest, Identity};
@@ -40,7 +42,7 @@ impl Preflight {
         let digest = match store.digest(&opened.identity) {
             Some(digest) => digest,
             None => {
-                let digest = opened.measure()?.digest;
+                let digest = opened.measure()?.whole();
                 store.keep_digest(&opened.identity, &digest);
                 digest
             }
@@ -55,7 +57,10 @@ impl Preflight {
         let quarantined = match outcome {
             Ok(_) => None,
             // A kill from outside is not the plugin's fault.
-            Err(LoadError::Crashed(exit)) if !exit.is_from_outside() => Some(format!("its process {exit}")),
+            Err(LoadError::Crashed(exit)) if exit.is_from_outside() => return,
+            // A program that exits may lack a package, whose installation changes none of the plugin's files.
+            Err(LoadError::Crashed(exit)) if is_process_file(file) && exit.signal().is_none() => return,
+            Err(LoadError::Crashed(exit)) => Some(format!("its process {exit}")),
             Err(error @ LoadError::TimedOut(_)) => Some(format!("it {}", error.reason())),
             Err(_) => return,
         };
@@ -65,7 +70,7 @@ impl Preflight {
     /// Removes the stored outcome of a file, so that the file counts as new. Returns the new load history of the file.
     pub(crate) fn forget(&self, opened: &PluginFile) -> Result<LoadHistory, LoadError> {
         let Some(store) = &self.0 else { return Ok(LoadHistory::Disabled) };
-        let digest = opened.measure()?.digest;
+        let digest = opened.measure()?.whole();
         let unwritable =
             |error: std::io::Error| LoadError::Unreadable(format!("failed to remove its stored outcome: {error}"));
         store.forget_outcome(&digest).map_err(unwritable)?;

@@ -119,7 +119,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.so");
         fs::write(&path, "abc").unwrap();
-        let Measured { digest, identity } = Measured::of(&File::open(&path).unwrap()).unwrap();
+        let Measured { digest, identity, .. } = Measured::of(&File::open(&path).unwrap()).unwrap();
         let store = LoadStore::new(Some(folder.path().join("state")), |_| None);
         assert_eq!((store.digest(&identity), store.outcome(&digest)), (None, None));
         store.keep_digest(&identity, &digest);
@@ -138,7 +138,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("file");
         fs::write(&path, "abc").unwrap();
-        let Measured { digest, identity } = Measured::of(&File::open(&path).unwrap()).unwrap();
+        let Measured { digest, identity, .. } = Measured::of(&File::open(&path).unwrap()).unwrap();
         let store = LoadStore::new(Some(folder.path().to_owned()), |_| None);
         store.keep_digest(&identity, &digest);
         for garbage in ["", "\n", "a b", &format!("{identity} abc"), &format!("{identity}{digest}")] {

@@ -5,7 +5,7 @@ use std::io::{self, PipeReader};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -24,8 +24,9 @@ use super::receiver::Receiver;
 use super::sender::Sender;
 use super::wire_error::WireLoadError;
 use crate::LoadError;
+use crate::discovery::process_program::ProcessProgram;
 
-/// The time limit for a new process to load and start its plugin.
+/// The time limit for a new process to load and start the plugin of a library.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The time limit for a process to exit after the host has shut down the connection.
@@ -37,20 +38,64 @@ const CLOSE_GRACE: Duration = Duration::from_secs(1);
 /// The parameters for starting the process of a plugin.
 #[derive(Clone, Debug)]
 pub(crate) struct SpawnConfig {
-    /// The path of the program that hosts the plugin.
-    pub(crate) program: PathBuf,
-    /// The path of the plugin's library.
-    pub(crate) library: PathBuf,
+    /// The path of the program: the one that hosts libraries, or that of a process plugin.
+    program: PathBuf,
+    arguments: Vec<OsString>,
+    /// The files whose change prevents a restart: the library, or all files of a process plugin.
+    pub(crate) files: Vec<PathBuf>,
     /// All environment variables of the process.
-    pub(crate) environment: Vec<(OsString, OsString)>,
+    environment: Vec<(OsString, OsString)>,
+    /// The time limit for the process to start the plugin.
+    pub(crate) start_timeout: Duration,
+    /// True if the program hosts a library. False if it is a process plugin itself.
+    hosts_library: bool,
 }
 
 impl SpawnConfig {
-    /// Returns parameters with three kinds of environment variables: those that the manifest declares, those in
-    /// `allowed`, and those that every program needs.
-    pub(crate) fn new(program: PathBuf, library: &Path, manifest: &Manifest, allowed: &[String]) -> Self {
-        let environment = environment::filter(std::env::vars_os(), &manifest.environment, allowed);
-        Self { program, library: library.to_owned(), environment }
+    /// Returns the parameters for a process of `program` that loads a library.
+    pub(crate) fn library(program: PathBuf, library: PathBuf, environment: Vec<(OsString, OsString)>) -> Self {
+        let arguments = vec![library.clone().into_os_string()];
+        Self { program, arguments, files: vec![library], environment, start_timeout: LOAD_TIMEOUT, hosts_library: true }
+    }
+
+    /// Returns the parameters for the process of a process plugin.
+    pub(crate) fn process(
+        program: ProcessProgram,
+        manifest: &Manifest,
+        environment: Vec<(OsString, OsString)>,
+    ) -> Self {
+        Self {
+            program: program.path,
+            arguments: program.arguments.into_iter().map(OsString::from).collect(),
+            files: program.files,
+            environment,
+            start_timeout: Duration::from_secs(manifest.start_timeout.into()),
+            hosts_library: false,
+        }
+    }
+
+    /// Returns the environment variables of a plugin's process: those that the manifest declares, those in `allowed`,
+    /// and those that every program needs.
+    pub(crate) fn environment(manifest: &Manifest, allowed: &[String]) -> Vec<(OsString, OsString)> {
+        environment::filter(std::env::vars_os(), &manifest.environment, allowed)
+    }
+
+    /// Returns the error for a program that cannot be started.
+    fn not_started(&self, error: &io::Error) -> LoadError {
+        let program = self.program.display().to_string();
+        match self.hosts_library {
+            true => LoadError::PluginHost(format!("`{program}`: {error}")),
+            false => LoadError::Program { program, why: format!("cannot be started: {error}") },
+        }
+    }
+
+    /// Returns the error for a program that does not follow the protocol, for the reason `why`.
+    fn wrong_protocol(&self, why: &str) -> LoadError {
+        let program = self.program.display().to_string();
+        match self.hosts_library {
+            true => LoadError::PluginHost(format!("`{program}` does not match this version of mlflow-deploy: {why}")),
+            false => LoadError::Program { program, why: format!("does not speak the wire protocol: {why}") },
+        }
     }
 }
 
@@ -84,46 +129,46 @@ impl Child {
     ///
     /// Blocks until the plugin is loaded.
     pub(crate) fn start(config: &SpawnConfig, host: &dyn HostCallbacks) -> Result<(Self, u64), LoadError> {
-        let failed = |error: io::Error| LoadError::PluginHost(format!("`{}`: {error}", config.program.display()));
-        let mut child = Self::spawn(config).map_err(failed)?;
-        let deadline = Instant::now() + LOAD_TIMEOUT;
+        let mut child = Self::spawn(config).map_err(|error| config.not_started(&error))?;
+        let deadline = Instant::now() + config.start_timeout;
         let mut is_greeted = false;
         loop {
-            while let Some(message) =
-                child.receiver.next().map_err(|malformed| not_a_plugin_host(config, &malformed.0))?
-            {
+            while let Some(message) = child.receiver.next().map_err(|malformed| config.wrong_protocol(&malformed.0))? {
                 match message {
-                    Message::Hello { protocol: PROTOCOL } => is_greeted = true,
-                    Message::Hello { protocol } => {
-                        let versions = format!("it uses protocol version {protocol}, expected {PROTOCOL}");
-                        return Err(not_a_plugin_host(config, &versions));
+                    Message::Hello { newest, oldest } if !is_greeted => {
+                        if !(1..=PROTOCOL.into()).contains(&oldest) || newest < PROTOCOL {
+                            let versions = format!("it speaks the versions {oldest} to {newest}, expected {PROTOCOL}");
+                            return Err(config.wrong_protocol(&versions));
+                        }
+                        let sender = child.sender().map_err(|error| config.not_started(&error))?;
+                        sender.send(&Message::Version { protocol: PROTOCOL });
+                        is_greeted = true;
                     }
-                    _ if !is_greeted => return Err(not_a_plugin_host(config, "its first message is not a greeting")),
+                    _ if !is_greeted => return Err(config.wrong_protocol("its first message is not `hello`")),
                     Message::Loaded { slots } => return Ok((child, slots)),
                     Message::LoadFailed { error } => {
-                        let invalid =
-                            |error| not_a_plugin_host(config, &format!("it sent an invalid load error: {error}"));
+                        let invalid = |error| config.wrong_protocol(&format!("it sent an invalid load error: {error}"));
                         return Err(
                             serde_json::from_slice::<WireLoadError<'_>>(error).map_or_else(invalid, LoadError::from)
                         );
                     }
                     Message::Event { call, level, json } => host.event(call, level, json),
-                    _ => return Err(not_a_plugin_host(config, "it sent an unexpected message during start-up")),
+                    _ => return Err(config.wrong_protocol("it sent an unexpected message during start-up")),
                 }
             }
             let left = deadline.saturating_duration_since(Instant::now());
             // An endless sequence of messages does not extend the limit.
             if left.is_zero() {
-                return Err(LoadError::TimedOut(LOAD_TIMEOUT));
+                return Err(LoadError::TimedOut(config.start_timeout));
             }
             match child.wait(Some(left), None, host) {
                 Wake::Messages | Wake::Nothing => {}
                 Wake::End => {
                     let exit = child.wait_for_exit();
-                    return Err(if is_greeted {
-                        LoadError::Crashed(exit)
-                    } else {
-                        not_a_plugin_host(config, &format!("it {exit}"))
+                    let is_host = config.hosts_library && !is_greeted;
+                    return Err(match is_host {
+                        true => config.wrong_protocol(&format!("it {exit}")),
+                        false => LoadError::Crashed(exit),
                     });
                 }
             }
@@ -134,7 +179,7 @@ impl Child {
         let (ours, theirs) = UnixStream::pair()?;
         let (log, write_log) = io::pipe()?;
         let process = Command::new(&config.program)
-            .arg(&config.library)
+            .args(&config.arguments)
             .env_clear()
             .envs(config.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::from(OwnedFd::from(theirs)))
@@ -320,8 +365,4 @@ fn open_pidfd(process: &std::process::Child) -> Option<OwnedFd> {
 fn send_log_event(host: &dyn HostCallbacks, line: &str) {
     let event = serde_json::json!({ "message": line });
     host.event(0, Level::Debug as u32, Some(event.to_string().as_bytes()));
-}
-
-fn not_a_plugin_host(config: &SpawnConfig, why: &str) -> LoadError {
-    LoadError::PluginHost(format!("`{}` does not match this version of mlflow-deploy: {why}", config.program.display()))
 }

@@ -20,7 +20,7 @@ pub(crate) struct InstanceSpawner {
 impl InstanceSpawner {
     /// Returns a spawner, or `None` if the library's file cannot be found.
     pub(crate) fn new(config: SpawnConfig) -> Option<Self> {
-        let identity = Identity::at(&config.library).ok()?;
+        let identity = Identity::of_all(&config.files).ok()?;
         Some(Self { config, identity })
     }
 

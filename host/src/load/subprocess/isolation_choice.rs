@@ -11,6 +11,7 @@ use mlflow_deploy_plugin_api::trust;
 
 use super::child::SpawnConfig;
 use crate::LoadError;
+use crate::discovery::process_program::ProcessProgram;
 use crate::discovery::search_path::{SYSTEM_PREFIXES, setting, user_prefix};
 
 /// The file name of the program that hosts a plugin in its own process.
@@ -47,6 +48,8 @@ pub enum IsolatedBy {
     Named,
     /// The plugin was built with `panic = "abort"`, so that a panic would end the host.
     PanicAbort,
+    /// The plugin is a process plugin, a program of its own.
+    Program,
 }
 
 impl fmt::Display for IsolatedBy {
@@ -56,6 +59,7 @@ impl fmt::Display for IsolatedBy {
             Self::Configuration(path) => return write!(formatter, "`{}` requires it", path.display()),
             Self::Manifest => "its manifest requires it",
             Self::Named => "the program requires it",
+            Self::Program => "it is a process plugin",
             Self::PanicAbort => "it was built with `panic = \"abort\"`, and a panic would end the host",
         })
     }
@@ -66,6 +70,7 @@ impl IsolationPolicy {
     pub(crate) fn reason(&self, manifest: &Manifest) -> Option<IsolatedBy> {
         let configured = self.configured.get(&manifest.name);
         match (manifest.isolation, manifest.panic) {
+            _ if manifest.is_process() => Some(IsolatedBy::Program),
             (Isolation::Required, _) => Some(IsolatedBy::Manifest),
             (_, Panic::Abort) => Some(IsolatedBy::PanicAbort),
             _ if self.all => Some(IsolatedBy::All),
@@ -78,15 +83,23 @@ impl IsolationPolicy {
     /// that hosts it is missing.
     pub(crate) fn check(&self, manifest: &Manifest) -> Result<Option<IsolatedBy>, LoadError> {
         let reason = self.reason(manifest);
+        if reason == Some(IsolatedBy::Program) {
+            return Ok(reason);
+        }
         reason.as_ref().map_or(Ok(()), |why| self.program(why).map(drop))?;
         Ok(reason)
     }
 
     /// Returns the parameters for starting a plugin in its own process, or `None` if it runs in the host's process. The
     /// process sees only the environment variables that the plugin declares or is allowed.
-    pub(crate) fn spawn_config(&self, library: &Path, manifest: &Manifest) -> Result<Option<SpawnConfig>, LoadError> {
+    pub(crate) fn spawn_config(&self, file: &Path, manifest: &Manifest) -> Result<Option<SpawnConfig>, LoadError> {
         let Some(why) = self.reason(manifest) else { return Ok(None) };
-        Ok(Some(SpawnConfig::new(self.program(&why)?, library, manifest, self.allowed(manifest))))
+        let environment = SpawnConfig::environment(manifest, self.allowed(manifest));
+        if why == IsolatedBy::Program {
+            let program = ProcessProgram::find(file, manifest)?;
+            return Ok(Some(SpawnConfig::process(program, manifest, environment)));
+        }
+        Ok(Some(SpawnConfig::library(self.program(&why)?, file.to_owned(), environment)))
     }
 
     /// Returns the environment variables that the host allows a plugin to see in addition to those that it declares.
@@ -98,14 +111,15 @@ impl IsolationPolicy {
     /// has the environment of an isolated plugin.
     pub(crate) fn instance_config(&self, library: &Path, manifest: &Manifest) -> Result<SpawnConfig, LoadError> {
         let program = self.program(&"the plugin requests it")?;
-        Ok(SpawnConfig::new(program, library, manifest, self.allowed(manifest)))
+        let environment = SpawnConfig::environment(manifest, self.allowed(manifest));
+        Ok(SpawnConfig::library(program, library.to_owned(), environment))
     }
 
     /// Returns the parameters for the preflight of a plugin, its first load in a separate process. That process has all
     /// environment variables of the host.
     pub(crate) fn preflight_config(&self, library: &Path) -> Result<SpawnConfig, LoadError> {
         let program = self.program(&"it was never loaded before")?;
-        Ok(SpawnConfig { program, library: library.to_owned(), environment: std::env::vars_os().collect() })
+        Ok(SpawnConfig::library(program, library.to_owned(), std::env::vars_os().collect()))
     }
 
     /// Returns the path of the program that hosts plugins. `why` is the reason for a separate process, for the error.

@@ -1,26 +1,13 @@
 //! The messages between a host and the process of a plugin. Each call of a function in the plugin's table is one
 //! message, and so is each callback to the host.
 //!
-//! A message is a head of 40 bytes and up to two parts. Numbers are little-endian:
-//!
-//! | bytes | content |
-//! |---|---|
-//! | 0 to 4 | kind |
-//! | 4 to 8 | credit, chunks, status, level, or protocol version |
-//! | 8 to 16 | call |
-//! | 16 to 24 | client |
-//! | 24 to 32 | time until the deadline in milliseconds, or one bit for each slot of the plugin |
-//! | 32 to 36 | length of the first part; `ffffffff` if the plugin passed an invalid slice |
-//! | 36 to 40 | length of the second part, likewise |
-//!
-//! Both sides must have the same protocol version, which the first message states. A message of an unknown kind is
-//! malformed.
+//! `plugin-api/WIRE.md` specifies the messages. The only addition is for libraries: the length `ffffffff` of a part marks
+//! an invalid slice, one with a null pointer and a length.
 
 use mlflow_deploy_plugin_api::ffi::{BorrowedReply, MAX_MESSAGE_BYTES, Request, Slot, check_size};
 use mlflow_deploy_plugin_api::{Error, Operation};
 
-/// The version of the message protocol. It is independent of the plugin ABI, because the plugin host program is
-/// installed together with the library that starts it.
+/// The only version of the wire protocol that this host speaks.
 pub(crate) const PROTOCOL: u32 = 1;
 
 /// The length of the head of a message, in bytes.
@@ -44,8 +31,8 @@ pub(crate) enum Message<'a> {
     Credit { call: u64, chunks: u32 },
     /// To the host: an event of the plugin.
     Event { call: u64, level: u32, json: Option<&'a [u8]> },
-    /// To the host, as the first message: the process is a plugin host that uses this protocol version.
-    Hello { protocol: u32 },
+    /// To the host, as the first message: the versions of the protocol that the process speaks.
+    Hello { newest: u32, oldest: u64 },
     /// To the host, as the second message: the plugin is loaded and started.
     Loaded { slots: u64 },
     /// To the plugin's process: asks for a `Pong`.
@@ -54,6 +41,8 @@ pub(crate) enum Message<'a> {
     Pong,
     /// To the host, instead of `Loaded`: the reason why the plugin was not loaded, in JSON.
     LoadFailed { error: &'a [u8] },
+    /// To the plugin's process, in answer to `Hello`: the version that both sides use from now on.
+    Version { protocol: u32 },
     /// To the host: the reply that ends a call.
     Reply { call: u64, status: u32, reply: BorrowedReply<'a> },
 }
@@ -95,7 +84,8 @@ impl<'a> Message<'a> {
             Self::Close { client } => (2, 0, 0, client, 0, none),
             Self::Credit { call, chunks } => (3, chunks, call, 0, 0, none),
             Self::Ping => (4, 0, 0, 0, 0, none),
-            Self::Hello { protocol } => (16, protocol, 0, 0, 0, none),
+            Self::Version { protocol } => (5, protocol, 0, 0, 0, none),
+            Self::Hello { newest, oldest } => (16, newest, oldest, 0, 0, none),
             Self::Loaded { slots } => (17, 0, 0, 0, slots, none),
             Self::LoadFailed { error } => (18, 0, 0, 0, 0, body(Some(error))),
             Self::Reply { call, status, reply } => (19, status, call, 0, 0, reply),
@@ -142,7 +132,8 @@ impl<'a> Message<'a> {
             2 => Self::Close { client },
             3 => Self::Credit { call, chunks: word },
             4 => Self::Ping,
-            16 => Self::Hello { protocol: word },
+            5 => Self::Version { protocol: word },
+            16 => Self::Hello { newest: word, oldest: call },
             17 => Self::Loaded { slots: long },
             18 => Self::LoadFailed { error: parts.body.unwrap_or_default() },
             19 => Self::Reply { call, status: word, reply: parts },

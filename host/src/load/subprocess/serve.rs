@@ -53,7 +53,7 @@ pub fn serve_plugin(arguments: impl IntoIterator<Item = OsString>) -> ! {
     // Waits until the watching thread runs. A library that hangs during loading holds the loader's lock, and no thread
     // can start then.
     if watcher.is_ok() && is_ready.recv().is_ok() {
-        host.sender.send(&Message::Hello { protocol: PROTOCOL });
+        host.sender.send(&Message::Hello { newest: PROTOCOL, oldest: PROTOCOL.into() });
         // The same kind of thread as the one that loads a library into the host's process.
         let plugin = library::thread().spawn(move || serve(Path::new(&library), &socket, &host));
         let _panicked = plugin.map(JoinHandle::join);
@@ -65,7 +65,7 @@ pub fn serve_plugin(arguments: impl IntoIterator<Item = OsString>) -> ! {
 /// same environment variables.
 fn instance_spawner(library: &OsStr) -> Option<InstanceSpawner> {
     let (program, library) = (std::env::current_exe().ok()?, PathBuf::from(library));
-    InstanceSpawner::new(SpawnConfig { program, library, environment: std::env::vars_os().collect() })
+    InstanceSpawner::new(SpawnConfig::library(program, library, std::env::vars_os().collect()))
 }
 
 /// Returns the connection to the host, which the host passes as stdin. Replaces stdin, so that child processes do not
@@ -109,6 +109,10 @@ fn end() -> ! {
 
 /// Loads the plugin and forwards messages to it, until the host closes the connection.
 fn serve(path: &Path, socket: &UnixStream, host: &Arc<RemoteHost>) {
+    let mut receiver = Receiver::default();
+    if !waits_for_version(&mut receiver, socket) {
+        return;
+    }
     let to_host = Arc::clone(host);
     let plugin = match library::start(path, to_host) {
         Ok(plugin) => plugin,
@@ -118,7 +122,6 @@ fn serve(path: &Path, socket: &UnixStream, host: &Arc<RemoteHost>) {
         }
     };
     host.sender.send(&Message::Loaded { slots: message::bits(|slot| plugin.has(slot)) });
-    let mut receiver = Receiver::default();
     let mut shutting_down = None;
     while let Ok(1..) = receiver.receive(socket, RecvFlags::empty()) {
         while let Ok(Some(message)) = receiver.next() {
@@ -133,6 +136,20 @@ fn serve(path: &Path, socket: &UnixStream, host: &Arc<RemoteHost>) {
     }
     if let Some(call) = shutting_down {
         host.wait_for(call);
+    }
+}
+
+/// Waits for the message that states the version of the protocol. Returns false if the host sends another one or closes
+/// the connection.
+fn waits_for_version(receiver: &mut Receiver, socket: &UnixStream) -> bool {
+    loop {
+        let is_version = |message| matches!(message, Message::Version { protocol: PROTOCOL });
+        match receiver.next().map(|message| message.map(is_version)) {
+            Ok(Some(is_version)) => return is_version,
+            Ok(None) => {}
+            Err(_malformed) => return false,
+        }
+        let Ok(1..) = receiver.receive(socket, RecvFlags::empty()) else { return false };
     }
 }
 

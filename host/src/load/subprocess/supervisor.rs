@@ -23,6 +23,7 @@ use super::message::{Message, number, to_json};
 use super::process_exit::ProcessExit;
 use crate::LoadError;
 use crate::discovery::digest::Identity;
+use crate::discovery::process_program::ProcessProgram;
 
 /// The interval between pings to a process that owes a reply.
 const TICK: Duration = Duration::from_secs(1);
@@ -42,7 +43,7 @@ pub(crate) struct Supervisor(Arc<SupervisorState>);
 
 struct SupervisorState {
     config: SpawnConfig,
-    /// The identity of the library's file when it was first loaded. The process is not restarted from a changed file.
+    /// The identity of the plugin's files when it was first loaded. The process is not restarted from changed files.
     identity: Identity,
     host: Arc<dyn HostCallbacks>,
     /// The functions (slots) that the plugin has, one bit for each.
@@ -62,7 +63,7 @@ impl Supervisor {
         host: Arc<dyn HostCallbacks>,
         on_exit: Box<dyn Fn(&ProcessExit) + Send + Sync>,
     ) -> Result<Self, LoadError> {
-        let identity = Identity::at(&config.library).map_err(|error| LoadError::Unreadable(error.to_string()))?;
+        let identity = Identity::of_all(&config.files).map_err(|error| LoadError::Unreadable(error.to_string()))?;
         let (child, slots) = Child::start(&config, host.as_ref())?;
         let (connection, wake) = connect(&child).map_err(|error| LoadError::PluginHost(error.to_string()))?;
         let (calls, starts) = (Mutex::new(Calls::new(connection)), Mutex::new(VecDeque::from([Instant::now()])));
@@ -242,8 +243,8 @@ impl SupervisorState {
     fn restart(self: &Arc<Self>) {
         let state = Arc::clone(self);
         let work = move || {
-            let unchanged = state.identity.check(&state.config.library);
-            let unchanged = unchanged.map_err(|_changed| "its file has changed since it was loaded".to_owned());
+            let unchanged = state.identity.check(&state.config.files);
+            let unchanged = unchanged.map_err(|_changed| "a file of it has changed since it was loaded".to_owned());
             let started = unchanged
                 .and_then(|()| Child::start(&state.config, state.host.as_ref()).map_err(|error| error.to_string()));
             let connected = started.and_then(|(child, slots)| {
@@ -294,12 +295,13 @@ impl SupervisorState {
 
 impl std::fmt::Debug for SupervisorState {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("SupervisorState").field("program", &self.config.program).finish_non_exhaustive()
+        formatter.debug_struct("SupervisorState").field("config", &self.config).finish_non_exhaustive()
     }
 }
 
 /// Starts a plugin in its own process, as a [`Host`](crate::Host) starts an isolated plugin. This function is meant for
-/// programs that check plugins. `program` is the result of [`plugin_host`](crate::plugin_host). The process sees the
+/// programs that check plugins. `library` is the file of the plugin, and `program` is the result of
+/// [`plugin_host`](crate::plugin_host), which a process plugin does not need. The process sees the
 /// environment variables that the manifest declares, and those that every program needs. Blocks until the plugin is
 /// loaded and started.
 ///
@@ -316,7 +318,12 @@ pub fn isolate(
     host: Arc<dyn HostCallbacks>,
     on_exit: Box<dyn Fn(&ProcessExit) + Send + Sync>,
 ) -> Result<impl PluginTransport + use<>, LoadError> {
-    Supervisor::start(SpawnConfig::new(program.to_owned(), library, manifest, &[]), host, on_exit)
+    let environment = SpawnConfig::environment(manifest, &[]);
+    let config = match manifest.is_process() {
+        true => SpawnConfig::process(ProcessProgram::find(library, manifest)?, manifest, environment),
+        false => SpawnConfig::library(program.to_owned(), library.to_owned(), environment),
+    };
+    Supervisor::start(config, host, on_exit)
 }
 
 /// Returns the connection to a process. Also returns the pipe by which another thread wakes the thread that reads from

@@ -22,7 +22,8 @@ fn every_kind() -> Vec<Message<'static>> {
         Message::Close { client: u64::MAX },
         Message::Credit { call: 2, chunks: u32::MAX },
         Message::Ping,
-        Message::Hello { protocol: PROTOCOL },
+        Message::Hello { newest: PROTOCOL, oldest: 1 },
+        Message::Version { protocol: PROTOCOL },
         Message::Loaded { slots: u64::MAX },
         Message::LoadFailed { error: b"{}" },
         Message::Reply { call: 3, status: 9, reply },
@@ -116,4 +117,32 @@ fn a_sender_does_not_wait_for_its_reader_and_keeps_the_order() {
     drop(theirs);
     // Sending to a closed connection does not fail.
     (0..64).for_each(|_| sender.send(&Message::Pong));
+}
+
+const WIRE: &str = include_str!("../../../../../plugin-api/WIRE.md");
+
+#[test]
+fn the_specification_has_the_slots_and_the_bytes_of_messages() {
+    let cells = WIRE.lines().filter(|line| line.starts_with("| ")).flat_map(|line| line.split('|'));
+    let listed: Vec<_> = cells
+        .filter_map(|cell| {
+            let (number, name) = cell.trim().split_once(" `")?;
+            Some((number.parse::<u32>().ok()?, name.strip_suffix('`')?))
+        })
+        .collect();
+    let name = |slot| match slot {
+        Slot::Open => "open",
+        Slot::Shutdown => "shutdown",
+        Slot::TargetHelp => "target_help",
+        Slot::RunLocal => "run_local",
+        Slot::Operation(operation) => operation.name(),
+        other => panic!("{other:?} has no name here"),
+    };
+    assert_eq!(listed, slots().map(|slot| (number(slot), name(slot))).collect::<Vec<_>>());
+    let (_, example) = WIRE.split_once("```text\n").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    let example: Vec<_> = example.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
+    let slot = Slot::Operation(mlflow_deploy_plugin_api::Operation::Predict);
+    let request = Request { credit: 0, timeout_ms: 0, head: b"{}", body: b"[1]" };
+    assert_eq!(example, bytes(&Message::Call { slot, client: 1, call: 7, request }));
 }
