@@ -31,6 +31,7 @@ mod nameless_records;
 mod numpy_dtypes;
 mod openai;
 mod peers;
+mod process_plugins;
 mod python;
 mod ray;
 mod recordings;

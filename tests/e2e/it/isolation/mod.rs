@@ -5,7 +5,7 @@ mod crashes;
 mod equivalence;
 mod first_loads;
 mod fixture;
-mod orphans;
+pub(crate) mod orphans;
 mod reasons;
 
 use fixture::{HERMIT, Messages, hermit, predict};

@@ -14,19 +14,19 @@ use crate::command::mlflow_deploy;
 
 /// Returns a file descriptor that refers to a process. It still refers to the same process if the system reuses the
 /// process id.
-fn handle(process: Pid) -> OwnedFd {
+pub(crate) fn handle(process: Pid) -> OwnedFd {
     pidfd_open(process, PidfdFlags::empty()).unwrap()
 }
 
 /// Waits until a process has ended. Panics if it has not ended after two minutes.
-fn wait_for_end(process: &OwnedFd) {
+pub(crate) fn wait_for_end(process: &OwnedFd) {
     let mut process = [PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)];
     let patience = Timespec { tv_sec: 120, tv_nsec: 0 };
     assert_eq!(poll(&mut process, Some(&patience)).unwrap(), 1, "the process lives on");
 }
 
 /// Returns the ids of the child processes of the process `parent`.
-fn children(parent: u32) -> Vec<Pid> {
+pub(crate) fn children(parent: u32) -> Vec<Pid> {
     let processes = fs::read_dir("/proc").unwrap().filter_map(|entry| {
         let id: i32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
         let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;

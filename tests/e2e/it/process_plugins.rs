@@ -1,0 +1,237 @@
+//! Checks process plugins: programs that the file `NAME.plugin.json` on the search path describes, and that speak the
+//! wire protocol.
+
+use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::command::{Ran, Run, mlflow_deploy};
+use crate::isolation::orphans::{children, handle, wait_for_end};
+
+const PLUGIN: &str = include_str!("../../fixtures/process-plugin/plugin.py");
+
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
+/// A folder with the plugin `wire`: its manifest, and the script `plugin.py`.
+struct Wire(TempDir);
+
+impl Wire {
+    /// Returns a plugin that works.
+    fn new() -> Self {
+        Self::starting(&["1", "1", "works"])
+    }
+
+    /// Returns a plugin whose script receives these arguments.
+    fn starting(arguments: &[&str]) -> Self {
+        let exec: Vec<_> = ["python3", "-B", "./plugin.py"].iter().chain(arguments).collect();
+        Self::with(&json!({"exec": exec}))
+    }
+
+    /// Returns a plugin with these members in its manifest.
+    fn with(members: &Value) -> Self {
+        let wire = Self(tempfile::tempdir().unwrap());
+        let mut manifest = json!({
+            "manifest": 1, "abi": 1, "name": "wire", "version": "1.0.0", "schemes": ["wire"],
+            "operations": ["predict", "predict_stream"], "environment": [{"name": "WIRE_TOKEN", "secret": true}],
+        });
+        manifest.as_object_mut().unwrap().extend(members.as_object().unwrap().clone());
+        fs::write(wire.manifest(), manifest.to_string()).unwrap();
+        fs::write(wire.script(), PLUGIN).unwrap();
+        wire
+    }
+
+    fn manifest(&self) -> PathBuf {
+        self.0.path().join("wire.plugin.json")
+    }
+
+    fn script(&self) -> PathBuf {
+        self.0.path().join("plugin.py")
+    }
+
+    /// Returns a run of the command that finds the plugin, and stores its state in the folder.
+    fn command(&self, arguments: &str) -> Run {
+        let state = self.0.path().join("state");
+        mlflow_deploy(arguments).plugin_dir(self.0.path()).env("PATH", PATH).env("XDG_STATE_HOME", state)
+    }
+
+    fn predict(&self, inputs: &Value) -> Ran {
+        self.command("predict -t wire --endpoint e -I -").stdin(inputs.to_string()).run()
+    }
+
+    /// Predicts, and returns the result.
+    fn predicted(&self, inputs: &Value) -> Value {
+        let ran = self.predict(inputs);
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran.json()
+    }
+
+    /// Predicts, and returns the message of the error.
+    fn refused(&self) -> String {
+        let ran = self.predict(&json!(["x"]));
+        assert_ne!(ran.code, 0, "{ran:?}");
+        ran.stderr
+    }
+}
+
+#[test]
+fn calls_streams_and_events_of_a_process_plugin_reach_the_user() {
+    let wire = Wire::new();
+    assert_eq!(wire.predicted(&json!({"a": [1, null, "é"]})), json!({"a": [1, null, "é"]}));
+    let warned = wire.predict(&json!("event"));
+    assert_eq!((warned.code, warned.stderr.as_str()), (0, "warning: the deployment is old (plugin wire)\n"));
+    let stream = wire.command("predict -t wire --endpoint e --stream -I -").stdin(r#""one two""#).run();
+    assert_eq!((stream.code, stream.stdout.as_str()), (0, "\"one\"\n\"two\"\n"), "{stream:?}");
+    let missing = wire.command("list-endpoints -t wire").run();
+    assert!(missing.code == 2 && missing.stderr.contains("does not support `list-endpoints`"), "{missing:?}");
+}
+
+#[test]
+fn listing_shows_a_process_plugin_and_runs_nothing() {
+    let wire = Wire::with(&json!({"exec": ["/bin/sh", "-c", "touch started"], "files": ["./plugin.py"]}));
+    let listed = wire.command("plugins list").current_dir(wire.0.path()).run();
+    let expected = format!(
+        "wire 1.0.0\n  schemes: wire\n  file:    {}\n  runs in: its own process, because it is a process plugin\n",
+        wire.manifest().display()
+    );
+    assert!(listed.stdout.starts_with(&expected), "{listed:?}");
+    let doctor = wire.command("plugins doctor").current_dir(wire.0.path()).run();
+    assert_eq!(doctor.code, 0, "{doctor:?}");
+    assert!(!wire.0.path().join("started").exists());
+}
+
+#[test]
+fn only_declared_variables_reach_the_process() {
+    let wire = Wire::new();
+    let run = wire.command("predict -t wire --endpoint e -I -").stdin(r#""environment""#);
+    let ran = run.env("WIRE_TOKEN", "t").env("OTHER_TOKEN", "o").run();
+    let names: Vec<String> = serde_json::from_str(&ran.stdout).unwrap();
+    let has = |name: &str| names.iter().any(|each| each == name);
+    assert!(has("WIRE_TOKEN") && has("PATH") && !has("OTHER_TOKEN"), "{names:?}");
+}
+
+#[test]
+fn newest_common_version_is_chosen_and_no_common_version_is_an_error() {
+    assert_eq!(Wire::starting(&["7", "1", "works"]).predicted(&json!("version")), 1);
+    for (newest, oldest) in [("3", "2"), ("0", "0"), ("1", "0")] {
+        let refused = Wire::starting(&[newest, oldest, "works"]).refused();
+        let expected =
+            format!("does not speak the wire protocol: it speaks the versions {oldest} to {newest}, expected 1");
+        assert!(refused.contains(&expected), "{refused}");
+    }
+}
+
+#[test]
+fn program_that_does_not_start_is_an_error_with_the_reason() {
+    for (start, message) in [
+        (
+            "exits",
+            "its process exited with code 1 during loading; its log ends with `ModuleNotFoundError: No module named 'numpy'`",
+        ),
+        ("babbles", "does not speak the wire protocol: a part has "),
+        ("fails", "failed to start: no licence"),
+        ("crashes", "was killed by signal 11 (SIGSEGV)"),
+    ] {
+        let refused = Wire::starting(&["1", "1", start]).refused();
+        assert!(refused.contains(message), "{start}: {refused}");
+    }
+    let slow = Wire::with(&json!({"exec": ["python3", "-B", "./plugin.py", "1", "1", "hangs"], "start_timeout": 1}));
+    let refused = slow.refused();
+    assert!(refused.contains("did not finish loading within 1 s"), "{refused}");
+}
+
+#[test]
+fn program_that_crashes_at_its_start_is_quarantined_until_its_script_changes() {
+    let wire = Wire::starting(&["1", "1", "crashes"]);
+    assert!(wire.refused().contains("SIGSEGV"));
+    assert!(wire.refused().contains("quarantined"));
+    let listed = wire.command("plugins list").run();
+    assert!(listed.stdout.contains("quarantined, because on its first load its process was killed"), "{listed:?}");
+    fs::write(wire.script(), PLUGIN.replace("os.kill(os.getpid(), signal.SIGSEGV)", "pass")).unwrap();
+    assert_eq!(wire.predicted(&json!([1])), json!([1]));
+    // A program that exits is not quarantined: the installation of a missing package changes none of its files.
+    let lacking = Wire::starting(&["1", "1", "exits"]);
+    assert!(lacking.refused().contains("No module named"));
+    assert!(lacking.refused().contains("No module named"));
+}
+
+#[test]
+fn unusable_program_or_file_is_refused_with_its_name() {
+    for (members, message) in [
+        (json!({"exec": ["no-such-python"]}), "`no-such-python` was not found in `PATH`"),
+        (json!({"exec": ["./none"]}), "`./none` does not exist"),
+        (json!({"exec": ["./plugin.py"]}), "`./plugin.py` is not executable"),
+        (json!({"exec": ["python3", "./none.py"]}), "`./none.py` cannot be read: No such file"),
+        (json!({"exec": []}), "its manifest is invalid: missing program: `exec` is missing or empty"),
+        (json!({"exec": ["python3"], "name": "W"}), "its manifest is invalid: invalid plugin name `W`"),
+        (json!({"exec": ["python3"], "abi": 2}), "uses plugin ABI 2, but this host supports ABI 1"),
+    ] {
+        let wire = Wire::with(&members);
+        for verb in ["plugins list", "plugins doctor"] {
+            let ran = wire.command(verb).run();
+            assert!(ran.stdout.contains(message), "{verb}: {ran:?}");
+        }
+        let refused = wire.refused();
+        assert!(refused.contains(message), "{refused}");
+    }
+    let wire = Wire::new();
+    fs::write(wire.manifest(), "{\"manifest\": 1,\n}").unwrap();
+    assert!(wire.refused().contains("trailing comma at line 2 column 1"), "{}", wire.refused());
+}
+
+#[test]
+fn program_that_another_user_can_change_is_refused() {
+    for (name, message) in
+        [("plugin.py", "plugin.py` has mode 666"), ("wire.plugin.json", "wire.plugin.json` has mode 666")]
+    {
+        let wire = Wire::new();
+        fs::set_permissions(wire.0.path().join(name), Permissions::from_mode(0o666)).unwrap();
+        let (refused, listed) = (wire.refused(), wire.command("plugins list").run());
+        assert!(refused.contains(message), "{refused}");
+        assert!(listed.stdout.contains("refused:") && listed.stdout.contains(message), "{listed:?}");
+    }
+}
+
+#[test]
+fn lock_file_holds_the_hash_of_the_script() {
+    let wire = Wire::new();
+    let lock = wire.0.path().join("lock");
+    let locked = wire.command("plugins lock").arg("--lock-file").arg(&lock).run();
+    assert_eq!(locked.code, 0, "{locked:?}");
+    let text = fs::read_to_string(&lock).unwrap();
+    assert!(text.contains("\nfiles = \""), "{text}");
+    let predict = || wire.command("predict -t wire --endpoint e -I -").arg("--lock-file").arg(&lock).stdin("[1]").run();
+    assert_eq!(predict().code, 0, "{:?}", predict());
+    fs::write(wire.script(), format!("{PLUGIN}\n# changed\n")).unwrap();
+    let refused = predict();
+    assert!(
+        refused.code != 0 && refused.stderr.contains("differs from the plugin `wire` in the lock file"),
+        "{refused:?}"
+    );
+    assert_eq!(refused.stderr.matches(", and files with SHA-256 ").count(), 2, "{refused:?}");
+}
+
+#[test]
+fn process_that_dies_fails_its_call_with_its_log() {
+    let ran = Wire::new().predict(&json!("die"));
+    let expected = "error: the plugin's process was killed by signal 6 (SIGABRT)\ncaused by: its log: about to abort\n";
+    assert_eq!((ran.code, ran.stderr.as_str()), (4, expected));
+}
+
+#[test]
+fn kill_of_the_host_ends_the_process() {
+    let wire = Wire::new();
+    let mut command = wire.command("predict -t wire --endpoint e -I -").stdin(r#""wait""#).spawn();
+    let mut line = String::new();
+    BufReader::new(command.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "warning: waiting (plugin wire)\n");
+    let [started] = children(command.id())[..] else { panic!("expected one process") };
+    let process = handle(started);
+    kill_process(Pid::from_child(&command), Signal::KILL).unwrap();
+    command.wait().unwrap();
+    wait_for_end(&process);
+}
