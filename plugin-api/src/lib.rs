@@ -21,6 +21,7 @@ mod log_records;
 pub mod manifest;
 mod operation;
 mod payload;
+pub mod program;
 mod redact;
 mod secret;
 mod suggest;

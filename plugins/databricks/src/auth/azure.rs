@@ -9,7 +9,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use http::HeaderName;
 use mlflow_deploy_http::Credentials;
 use mlflow_deploy_plugin_api::call::{self, Level};
-use mlflow_deploy_plugin_api::{Error, Result, Secret};
+use mlflow_deploy_plugin_api::{Error, Result, Secret, program};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use url::Url;
@@ -125,7 +125,7 @@ impl AzureCli {
             return Ok(None);
         }
         let path = context.environment.text("PATH").unwrap_or_default();
-        let Some(program) = command::find_in_path("az", &path, 0) else { return Ok(None) };
+        let Some(program) = program::find_in_path("az", &path, 0) else { return Ok(None) };
         Ok(Some(Self {
             program,
             cloud: Cloud::new(options)?,
@@ -169,7 +169,7 @@ impl AzureCli {
         }
         let arguments = arguments.into_iter().map(str::to_owned).collect();
         let output = command::run(&self.program, arguments, &client.policy).await?;
-        let stdout = output.success("az account get-access-token")?;
+        let stdout = command::success(output, "az account get-access-token")?;
         // The output may contain a token, so the error does not quote it.
         serde_json::from_slice(&stdout)
             .map_err(|_secret| Error::internal("`az account get-access-token` did not print a token as JSON"))

@@ -1,199 +1,54 @@
-//! Runs a program that prints a token. The program is started by its absolute path, without a shell and without input.
-//! It is killed after a timeout.
+//! Runs a program that prints a token, within the time limits of a call.
 
-use std::io::{self, Read};
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use mlflow_deploy_http::Policy;
-use mlflow_deploy_plugin_api::{Deadline, Error, ErrorCode, Redactor, Result, blocking, call, file};
+use mlflow_deploy_plugin_api::program::{self, ProgramOutput};
+use mlflow_deploy_plugin_api::{Deadline, Error, ErrorCode, Result, blocking, call};
 
 /// The maximum run time of a program. If the remaining time of the call is shorter, that time applies instead.
 const MAX_RUN_TIME: Duration = Duration::from_secs(60);
 
-/// The maximum size of a program's stdout, and of its stderr, in bytes.
-const MAX_OUTPUT: u64 = 1 << 20;
-
-/// The maximum number of bytes of a program's stderr that an error message quotes.
-const MAX_EXCERPT: usize = 300;
-
-/// The exit status and the output of a program that has ended.
-#[derive(Debug)]
-pub(super) struct CommandOutput {
-    status: ExitStatus,
-    stdout: Vec<u8>,
-    stderr: String,
-}
-
-impl CommandOutput {
-    /// Returns the program's stdout, or an error if the program failed. `command` names the program in the error.
-    pub(super) fn success(self, command: &str) -> Result<Vec<u8>> {
-        if self.status.success() {
-            return Ok(self.stdout);
-        }
-        let stderr = redacted_line(&self.stderr);
-        Err(Error::new(ErrorCode::UNAUTHENTICATED, format!("`{command}` failed ({}): {stderr}", self.status)))
+/// Returns the program's stdout, or an error if the program failed. `command` names the program in the error.
+pub(super) fn success(output: ProgramOutput, command: &str) -> Result<Vec<u8>> {
+    if output.status.success() {
+        return Ok(output.stdout);
     }
-}
-
-/// Returns the first executable file with this name and at least `min_size` bytes in the folders of `path`, a value of
-/// the variable `PATH`. Skips relative folders, because they depend on the working directory.
-pub(super) fn find_in_path(name: &str, path: &str, min_size: u64) -> Option<PathBuf> {
-    let folders = std::env::split_paths(path).filter(|folder| folder.is_absolute());
-    folders.map(|folder| folder.join(name)).find(|program| is_executable(program, min_size))
-}
-
-/// Returns true if a file is executable and has at least `min_size` bytes.
-pub(super) fn is_executable(path: &Path, min_size: u64) -> bool {
-    path.metadata().is_ok_and(|metadata| {
-        metadata.is_file() && metadata.permissions().mode() & 0o111 != 0 && metadata.len() >= min_size
-    })
+    let stderr = output.redacted_line(&[]);
+    Err(Error::new(ErrorCode::UNAUTHENTICATED, format!("`{command}` failed ({}): {stderr}", output.status)))
 }
 
 /// Runs a program and returns its output. Fails if the program does not end in time, or if the call is cancelled.
-pub(super) async fn run(program: &Path, arguments: Vec<String>, policy: &Policy) -> Result<CommandOutput> {
+pub(super) async fn run(program: &Path, arguments: Vec<String>, policy: &Policy) -> Result<ProgramOutput> {
     let limits = [policy.total, policy.deadline.map(Deadline::remaining)];
     let limits = limits.into_iter().chain([call::remaining()]).flatten();
     let timeout = limits.fold(MAX_RUN_TIME, Duration::min);
     let program = program.to_owned();
     // If the call is cancelled, the sender is dropped, and the program is killed.
     let (_caller, cancelled) = mpsc::channel();
-    blocking(move || run_within(&program, &arguments, timeout, &cancelled)).await
-}
-
-fn run_within(
-    program: &Path,
-    arguments: &[String],
-    timeout: Duration,
-    cancelled: &Receiver<()>,
-) -> Result<CommandOutput> {
-    let shown = program.display();
-    let deadline = Instant::now() + timeout;
-    let spawned = Command::new(program)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
-    let unreadable = |error: io::Error| Error::internal(format!("failed to read the output of `{shown}`: {error}"));
-    let mut child = spawned.map_err(|error| Error::internal(format!("failed to run `{shown}`: {error}")))?;
-    let (mut stdout, mut stderr) = (PipeReader::spawn(child.stdout.take()), PipeReader::spawn(child.stderr.take()));
-    let ended = loop {
-        // `try_wait` fails if this process ignores `SIGCHLD`: the program has ended, but its exit status is lost.
-        let ended = child.try_wait().map_err(|error| {
-            let hint = "check that this process does not ignore the signal `SIGCHLD`";
-            Error::internal(format!("failed to get the exit status of `{shown}`: {error}; {hint}")).with_cause(&error)
-        })?;
-        if ended.is_some() || Instant::now() >= deadline {
-            break ended;
-        }
-        for output in [&mut stdout, &mut stderr] {
-            output.poll(Duration::ZERO).inspect_err(|_too_large| kill(&mut child)).map_err(unreadable)?;
-        }
-        if cancelled.recv_timeout(Duration::from_millis(5)) == Err(RecvTimeoutError::Disconnected) {
-            kill(&mut child);
-            return Err(Error::new(ErrorCode::CANCELLED, format!("`{shown}` was stopped: the call was cancelled")));
-        }
-    };
-    let Some(status) = ended else {
-        kill(&mut child);
-        let message = format!("`{shown}` was stopped: it ran for more than {:.1} s", timeout.as_secs_f64());
-        return Err(Error::new(ErrorCode::DEADLINE_EXCEEDED, message).retryable());
-    };
-    // A child process of the program may keep the pipes open. Its output is ignored.
-    let finish = |output: &mut PipeReader| output.poll(Duration::from_secs(1)).map_err(unreadable);
-    finish(&mut stdout)?;
-    finish(&mut stderr)?;
-    Ok(CommandOutput { status, stdout: stdout.bytes, stderr: String::from_utf8_lossy(&stderr.bytes).into_owned() })
-}
-
-/// Kills and reaps a program, which may have ended already. Does not wait for the processes that the program started.
-fn kill(child: &mut Child) {
-    let _ended = child.kill();
-    let _ended = child.wait();
-}
-
-/// Reads a pipe on its own thread, so that the program never blocks on a full pipe.
-struct PipeReader {
-    result: Receiver<io::Result<Vec<u8>>>,
-    bytes: Vec<u8>,
-}
-
-impl PipeReader {
-    fn spawn(pipe: Option<impl Read + Send + 'static>) -> Self {
-        let (sender, result) = mpsc::channel();
-        thread::spawn(move || {
-            let _dropped = sender.send(pipe.map_or(Ok(Vec::new()), |pipe| file::read_up_to(pipe, MAX_OUTPUT)));
-        });
-        Self { result, bytes: Vec::new() }
-    }
-
-    /// Stores the output of the program if the pipe is closed within the timeout. Fails if the output exceeds
-    /// [`MAX_OUTPUT`] bytes.
-    fn poll(&mut self, timeout: Duration) -> io::Result<()> {
-        if let Ok(bytes) = self.result.recv_timeout(timeout) {
-            self.bytes = bytes?;
-        }
-        Ok(())
-    }
-}
-
-/// Returns the stderr output as one line. Words that look like tokens are redacted.
-fn redacted_line(stderr: &str) -> String {
-    let stderr = Redactor::default().hide(stderr);
-    let line = stderr.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.is_empty() {
-        return "it printed no message".to_owned();
-    }
-    line[..line.floor_char_boundary(MAX_EXCERPT)].to_owned()
+    blocking(move || program::run(&program, &arguments, timeout, &cancelled)).await
 }
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+    use std::time::Instant;
+
     use super::*;
-
-    fn shell(script: &str, timeout: Duration) -> Result<CommandOutput> {
-        let (_caller, cancelled) = mpsc::channel();
-        run_within(Path::new("/bin/sh"), &["-c".to_owned(), script.to_owned()], timeout, &cancelled)
-    }
-
-    #[test]
-    fn success_returns_stdout() {
-        let output = shell("cat; echo out; echo err >&2", Duration::from_secs(20)).unwrap();
-        assert_eq!(output.success("sh").unwrap(), b"out\n");
-    }
 
     #[test]
     fn the_error_of_a_failed_program_has_stderr_without_tokens() {
-        let output = shell(
-            "echo eyJout; echo 'no login: token=dapi0123456789 eyJabc.def.ghi' >&2; exit 3",
-            Duration::from_secs(20),
-        );
-        let error = output.unwrap().success("az account").unwrap_err();
+        let script = "echo eyJout; echo 'no login: token=dapi0123456789 eyJabc.def.ghi' >&2; exit 3";
+        let (_caller, cancelled) = mpsc::channel();
+        let arguments = ["-c".to_owned(), script.to_owned()];
+        let output = program::run(Path::new("/bin/sh"), &arguments, Duration::from_secs(20), &cancelled).unwrap();
+        let error = success(output, "az account").unwrap_err();
         assert_eq!(error.code(), &ErrorCode::UNAUTHENTICATED);
         assert!(
             error.message().starts_with("`az account` failed (exit status: 3): no login: token=<redacted> <redacted>")
         );
-    }
-
-    #[test]
-    fn a_program_with_too_much_output_is_killed() {
-        for script in ["exec cat /dev/zero", "exec cat /dev/zero >&2", "cat /dev/zero & exec sleep 600"] {
-            let error = shell(script, Duration::from_secs(600)).unwrap_err();
-            assert_eq!(error.message(), "failed to read the output of `/bin/sh`: larger than 1 MiB", "{script}");
-        }
-    }
-
-    #[test]
-    fn a_program_is_killed_after_its_timeout() {
-        let started = Instant::now();
-        let error = shell("exec sleep 60", Duration::from_millis(50)).unwrap_err();
-        assert_eq!(error.code(), &ErrorCode::DEADLINE_EXCEEDED);
-        assert!(started.elapsed() < Duration::from_secs(20));
     }
 
     #[tokio::test]
@@ -219,42 +74,5 @@ mod tests {
             assert!(cancelled.elapsed() < Duration::from_secs(50), "`MAX_RUN_TIME` would kill it after a minute");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-    }
-
-    /// The exit status of a program is lost if its parent process ignores `SIGCHLD`. This test ignores the signal in a
-    /// process of its own.
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_lost_exit_status_is_an_error() {
-        const INSIDE: &str = "A_LOST_EXIT_STATUS";
-        if std::env::var_os(INSIDE).is_some() {
-            let error = shell("exit 0", Duration::from_secs(60)).unwrap_err();
-            assert_eq!(error.code(), &ErrorCode::INTERNAL_ERROR);
-            assert!(error.message().starts_with("failed to get the exit status of `/bin/sh`: "), "{error}");
-            return;
-        }
-        let name = "auth::command::tests::a_lost_exit_status_is_an_error";
-        let output = Command::new("env")
-            .arg("--ignore-signal=CHLD")
-            .arg(std::env::current_exe().unwrap())
-            .args(["--exact", name])
-            .env(INSIDE, "1")
-            .output()
-            .unwrap();
-        let stdout = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && stdout.contains("1 passed"), "{stdout}");
-    }
-
-    #[test]
-    fn only_programs_at_absolute_paths_are_found() {
-        let folder = tempfile::tempdir().unwrap();
-        let program = folder.path().join("az");
-        std::fs::write(&program, "#!/bin/sh\n").unwrap();
-        let path = format!("relative:{}", folder.path().display());
-        assert_eq!(find_in_path("az", &path, 0), None, "it is not executable");
-        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
-        assert_eq!(find_in_path("az", &path, 0), Some(program));
-        assert_eq!(find_in_path("az", &path, 1 << 20), None, "it is too small");
-        assert_eq!(find_in_path("az", "relative", 0), None);
     }
 }

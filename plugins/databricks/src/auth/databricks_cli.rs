@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::SystemTime;
 
 use mlflow_deploy_http::Credentials;
-use mlflow_deploy_plugin_api::{Error, Result, Secret};
+use mlflow_deploy_plugin_api::{Error, Result, Secret, program};
 use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -51,7 +51,7 @@ impl DatabricksCli {
         let path = context.environment.text("PATH").unwrap_or_default();
         let program = match &options.databricks_cli_path {
             Some(cli) if cli.components().count() > 1 => {
-                if !cli.is_absolute() || !command::is_executable(cli, 0) {
+                if !cli.is_absolute() || !program::is_executable(cli, 0) {
                     let message = format!(
                         "`{}` is not an executable file: set `databricks_cli_path` to the absolute path of the CLI",
                         cli.display()
@@ -60,8 +60,8 @@ impl DatabricksCli {
                 }
                 Some(cli.clone())
             }
-            Some(name) => command::find_in_path(&name.to_string_lossy(), &path, MIN_SIZE),
-            None => command::find_in_path("databricks", &path, MIN_SIZE),
+            Some(name) => program::find_in_path(&name.to_string_lossy(), &path, MIN_SIZE),
+            None => program::find_in_path("databricks", &path, MIN_SIZE),
         };
         Ok(program.map(|program| Self {
             program,
@@ -78,7 +78,7 @@ impl DatabricksCli {
         // The output may contain a token, so the error does not quote it.
         let invalid = || Error::internal("`databricks auth token` did not print a token as JSON");
         let token: DatabricksCliToken =
-            serde_json::from_slice(&output.success("databricks auth token")?).map_err(|_secret| invalid())?;
+            serde_json::from_slice(&command::success(output, "databricks auth token")?).map_err(|_secret| invalid())?;
         let expires = OffsetDateTime::parse(&token.expiry, &Rfc3339).map_err(|error| {
             Error::internal(format!("`databricks auth token` printed an invalid `expiry`: {error}"))
         })?;
@@ -106,7 +106,7 @@ impl DatabricksCli {
     async fn query_version(&self, client: &AuthClient<'_>) -> Result<Version> {
         let arguments = ["version", "--output", "json"].map(str::to_owned).to_vec();
         let output = command::run(&self.program, arguments, &client.policy).await?;
-        let stdout = output.success("databricks version")?;
+        let stdout = command::success(output, "databricks version")?;
         serde_json::from_slice(&stdout)
             .map_err(|_invalid| Error::internal("`databricks version` did not print a version as JSON"))
     }
