@@ -1,15 +1,13 @@
 //! The program and the files of a process plugin, which its manifest `NAME.plugin.json` specifies. Starts nothing.
 
 use std::collections::{BTreeSet, HashSet};
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use mlflow_deploy_plugin_api::manifest::Manifest;
-use mlflow_deploy_plugin_api::trust;
-use rustix::fs::{Access, access};
+use mlflow_deploy_plugin_api::{program, trust};
 use sha2::{Digest as _, Sha256};
 
 use crate::LoadError;
@@ -40,7 +38,8 @@ impl ProcessProgram {
         let file = file.canonicalize().map_err(unreadable)?;
         let folder = file.parent().unwrap_or(&file).to_owned();
         let (program, rest) = manifest.exec.split_first().ok_or(LoadError::NoManifest)?;
-        let path = find_program(program, &folder, std::env::var_os("PATH").as_deref())?;
+        let search_path = std::env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.to_owned());
+        let path = find_program(program, &folder, &search_path)?;
         let resolve = |text: &String| match is_relative(text) {
             true => folder.join(text.strip_prefix("./").unwrap_or(text)).to_string_lossy().into_owned(),
             false => text.clone(),
@@ -132,20 +131,18 @@ impl Listing {
 
 /// Returns the path of a program: an absolute path as it is, a path with `/` in `folder`, and a name in the absolute
 /// directories of `search_path`.
-fn find_program(program: &str, folder: &Path, search_path: Option<&OsStr>) -> Result<PathBuf, LoadError> {
-    let is_executable = |path: &Path| path.is_file() && access(path, Access::EXEC_OK).is_ok();
-    if program.contains('/') {
-        let path = folder.join(program.strip_prefix("./").unwrap_or(program));
-        return match fs::metadata(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(failed(program, "does not exist")),
-            Err(error) => Err(failed(program, format!("cannot be read: {error}"))),
-            Ok(_) if is_executable(&path) => Ok(path),
-            Ok(_) => Err(failed(program, "is not executable")),
-        };
+fn find_program(program: &str, folder: &Path, search_path: &str) -> Result<PathBuf, LoadError> {
+    if !program.contains('/') {
+        let found = program::find_in_path(program, search_path, 0);
+        return found.ok_or_else(|| failed(program, "was not found in `PATH`"));
     }
-    let directories = std::env::split_paths(search_path.unwrap_or(OsStr::new(DEFAULT_PATH)));
-    let mut candidates = directories.filter(|path| path.is_absolute()).map(|path| path.join(program));
-    candidates.find(|path| is_executable(path)).ok_or_else(|| failed(program, "was not found in `PATH`"))
+    let path = folder.join(program.strip_prefix("./").unwrap_or(program));
+    match fs::metadata(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(failed(program, "does not exist")),
+        Err(error) => Err(failed(program, format!("cannot be read: {error}"))),
+        Ok(_) if program::is_executable(&path, 0) => Ok(path),
+        Ok(_) => Err(failed(program, "is not executable")),
+    }
 }
 
 /// Returns true if an element of `exec` is a path relative to the folder of the manifest.

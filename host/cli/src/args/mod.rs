@@ -17,4 +17,4 @@ pub(crate) use verb_arguments::{
     Create, CreateEndpointArguments, Delete, Invoke, Manual, PredictArguments, RunLocal, Update,
     UpdateEndpointArguments,
 };
-pub(crate) use verbs::{Language, NewPlugin, Plugins, Verb};
+pub(crate) use verbs::{AddPython, Language, NewPlugin, Plugins, Verb};

@@ -151,6 +151,9 @@ pub(crate) enum Verb {
 /// The verbs of `mlflow-deploy plugins`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Plugins {
+    /// Make the deployment plugins of a Python environment usable. Runs Python once for each plugin.
+    AddPython(AddPython),
+
     /// Check a manifest, or the manifest in a library: print every fault with its line and column. Fails if there is a
     /// fault.
     Check {
@@ -193,6 +196,26 @@ pub(crate) enum Plugins {
         /// The target URI.
         target: String,
     },
+}
+
+/// The arguments of `plugins add-python`.
+#[derive(Debug, Args)]
+pub(crate) struct AddPython {
+    /// Names of the plugins, which are the schemes of their targets [default: all plugins].
+    #[arg(value_name = "SCHEME")]
+    pub(crate) schemes: Vec<String>,
+
+    /// Python, or the folder of an environment [default: the active environment, else `python3` in `PATH`].
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub(crate) python: Option<PathBuf>,
+
+    /// Environment variable that the plugins may read, in addition to those of MLflow. Can be repeated.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) env: Vec<String>,
+
+    /// Folder for the manifests [default: the plugin directory of the user].
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) to: Option<PathBuf>,
 }
 
 /// The arguments of `plugins new`.

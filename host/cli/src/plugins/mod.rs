@@ -1,5 +1,6 @@
-//! The verbs of `mlflow-deploy plugins`. Only `retry` runs plugin code, in a separate process.
+//! The verbs of `mlflow-deploy plugins`. Only `retry` and `add-python` run plugin code, in a separate process.
 
+mod add_python;
 mod check;
 mod doctor;
 mod entry;

@@ -1,7 +1,7 @@
 //! Runs the selected verb of `mlflow-deploy plugins`.
 
 use super::list::Listing;
-use super::{check, doctor, inspect, lock, new, retry, which};
+use super::{add_python, check, doctor, inspect, lock, new, retry, which};
 use crate::args::{Global, Plugins};
 use crate::context::Context;
 use crate::report::CliError;
@@ -9,6 +9,7 @@ use crate::report::CliError;
 pub(crate) async fn run(verb: &Plugins, global: &Global, context: &Context) -> Result<(), CliError> {
     let Context { host, report, .. } = context;
     match verb {
+        Plugins::AddPython(arguments) => add_python::run(arguments, context),
         Plugins::Check { file } => check::run(file, report),
         Plugins::Doctor => doctor::run(host, report),
         Plugins::Inspect { name_or_file } => inspect::run(name_or_file, context),
