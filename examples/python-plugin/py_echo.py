@@ -129,7 +129,7 @@ class Echo(DeploymentClient):
         endpoint: str | None = None,
         config: Settings = None,
     ) -> AsyncIterator[Payload]:
-        """Yields the lines of the inputs. A cancel ends an async method where it awaits."""
+        """Yields the lines of the inputs. A cancel ends an async method at its next `await`."""
         self.check(deployment_name, endpoint)
         for line in inputs.data.splitlines(keepends=True):
             await asyncio.sleep(setting(config, "delay_ms", 0) / 1000)

@@ -1,5 +1,5 @@
-//! Measures the cost of isolation. Makes the same calls to one plugin in this process and in a separate process, in
-//! turn.
+//! Measures the cost of isolation and of a process plugin. Makes the same calls to a plugin in this process, in a separate
+//! process, and to one in Python, in turn.
 //!
 //! `cargo bench -p mlflow-deploy --bench isolation`
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark prints results, and panics on failure")]
@@ -13,15 +13,36 @@ use mlflow_deploy_test_support::cdylib;
 /// The number of times that each call is measured. The benchmark prints the median.
 const ROUNDS: usize = 9;
 
-fn main() {
-    let client = |isolated: bool| {
-        let host = Host::builder().plugin(cdylib::path("mlflow-deploy-example-echo"));
+/// A plugin, and the process in which it runs.
+#[derive(Clone, Copy)]
+enum Way {
+    /// The example in Rust, in this process.
+    InProcess,
+    /// The same library, in a separate process.
+    Isolated,
+    /// The example in Python, which is a process plugin.
+    Python,
+}
+
+const WAYS: [Way; 3] = [Way::InProcess, Way::Isolated, Way::Python];
+
+impl Way {
+    fn client(self) -> DeployClient {
+        let python = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/python-plugin/py_echo.plugin.json");
+        let host = Host::builder().plugin(cdylib::path("mlflow-deploy-example-echo")).plugin(python);
         let host = host.plugin_host(cdylib::program("mlflow-deploy-plugin-host"));
-        let host = if isolated { host.isolate_all() } else { host };
-        blocking::wait(host.build().get_deploy_client(Some("echo"))).unwrap()
-    };
-    let clients = [client(false), client(true)];
-    println!("{:<34} {:>12} {:>12} {:>12} {:>7}", "microseconds", "in process", "isolated", "added", "ratio");
+        let (host, target) = match self {
+            Self::InProcess => (host, "echo"),
+            Self::Isolated => (host.isolate_all(), "echo"),
+            Self::Python => (host, "py-echo"),
+        };
+        blocking::wait(host.build().get_deploy_client(Some(target))).unwrap()
+    }
+}
+
+fn main() {
+    let clients = WAYS.map(Way::client);
+    println!("{:<34} {:>12} {:>12} {:>12}", "microseconds", "in process", "isolated", "Python");
     for (size, bytes, calls) in [("64 B", 64, 4000), ("10 KB", 10_000, 2000), ("1 MiB", 1 << 20, 100)] {
         report(&format!("a call of {size}, one by one"), &clients, |client| one_by_one(client, bytes, calls));
     }
@@ -29,28 +50,25 @@ fn main() {
     for (size, bytes, chunks) in [("64 B", 64, 20_000), ("10 KB", 10_000, 4000)] {
         report(&format!("a chunk of {size}"), &clients, |client| chunk_by_chunk(client, bytes, chunks));
     }
-    report("the first client, with its plugin", &[false, true], |isolated| {
+    report("the first client, with its plugin", &WAYS, |way| {
         let begun = Instant::now();
-        drop(client(*isolated));
+        drop(way.client());
         begun.elapsed()
     });
 }
 
-/// Measures the plugin in this process and in a separate process, in turn. Prints both medians.
-fn report<T>(name: &str, both: &[T; 2], measure: impl Fn(&T) -> Duration) {
-    let mut taken = [Vec::new(), Vec::new()];
+/// Measures each way in turn, several times. Prints the medians.
+fn report<T>(name: &str, ways: &[T; 3], measure: impl Fn(&T) -> Duration) {
+    let mut taken = [const { Vec::new() }; 3];
     for _ in 0..ROUNDS {
-        both.iter().zip(&mut taken).for_each(|(one, taken)| taken.push(measure(one)));
+        ways.iter().zip(&mut taken).for_each(|(way, taken)| taken.push(measure(way)));
     }
-    let [in_process, isolated] = taken.map(|mut taken| {
+    let medians = taken.map(|mut taken| {
         taken.sort();
         taken[ROUNDS / 2].as_secs_f64() * 1e6
     });
-    println!(
-        "{name:<34} {in_process:>12.1} {isolated:>12.1} {:>12.1} {:>7.2}",
-        isolated - in_process,
-        isolated / in_process
-    );
+    let columns: String = medians.iter().map(|median| format!(" {median:>12.1}")).collect();
+    println!("{name:<34}{columns}");
 }
 
 fn request(bytes: usize) -> Predict {

@@ -173,9 +173,9 @@ mod tests {
     fn folder() -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str| fs::write(folder.path().join(name), name).unwrap();
-        ["a.plugin.json", "run", "plugin.py"].map(write);
+        ["a.plugin.json", "run", "plugin.py"].into_iter().for_each(write);
         fs::create_dir_all(folder.path().join("package/inner")).unwrap();
-        ["package/b.py", "package/inner/a.py"].map(write);
+        ["package/b.py", "package/inner/a.py"].into_iter().for_each(write);
         fs::set_permissions(folder.path().join("run"), fs::Permissions::from_mode(0o755)).unwrap();
         folder
     }

@@ -45,7 +45,9 @@ def read_arguments(operation: str, function: Callable[..., Any], head: bytes, bo
     interface = DeploymentClient if operation == "open" else getattr(DeploymentClient, operation)
     for argument, parameter in _parameters(interface).items():
         name = "content_type" if argument == "inputs" else argument
-        value = given.get(name, {} if name == "options" else None)
+        value = given.get(name)
+        if value is None and name == "options":
+            value = {}
         kind: type[Any] = dict if name in ("config", "options") else str
         if value is None and parameter.default is parameter.empty:
             raise invalid(f"the argument `{name}` of `{operation}` is missing")

@@ -33,6 +33,7 @@ mod openai;
 mod peers;
 mod process_plugins;
 mod python;
+mod python_plugins;
 mod ray;
 mod recordings;
 mod secret_encodings;

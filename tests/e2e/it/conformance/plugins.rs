@@ -50,6 +50,17 @@ const ASKED: [&str; 12] = [
 ];
 
 #[test]
+fn python_example_is_strictly_conformant() {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/python-plugin/py_echo.plugin.json");
+    let config = include_str!("../../../../examples/python-plugin/conformance.toml");
+    let report = check(Path::new(example), config, &["--strict", "--seed", "1", "--timeout", "90"]);
+    println!("{}", report.summary());
+    assert_eq!((report.bad(), report.unproven(), report.code), (vec![], vec![], 0));
+    let skipped = report.results().iter().filter(|result| result["verdict"] == "skip").count();
+    assert_eq!((report.passed().len(), skipped), (88, 47));
+}
+
+#[test]
 fn rust_example_is_conformant() {
     // The plugin streams a chunk for each line, so the inputs become two chunks.
     let config = "[predict]\nendpoint = 'echo'\ncontent_type = 'text/csv'\ninputs = \"a\\n1\\n\"\n[endpoint]\nexisting = 'echo'\n";
