@@ -15,6 +15,8 @@ mod loader;
 mod replacement;
 #[cfg(feature = "command")]
 mod reserved_stdout;
+#[doc(hidden)]
+pub mod settings;
 mod targets;
 
 pub use builder::HostBuilder;

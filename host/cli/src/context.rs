@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use mlflow_deploy::settings::Schema;
 use mlflow_deploy::{ClientOptions, Config, DeployClient, Discovery, Host, Secret, Target};
 use mlflow_deploy_plugin_api::{Deadline, sync};
 use serde_json::{Map, Value};
@@ -13,7 +14,7 @@ use serde_json::{Map, Value};
 use crate::args::{ClientArguments, ConfigArguments};
 use crate::report::{CliError, Report};
 use crate::retries;
-use crate::settings::{Schema, SettingKind, merge};
+use crate::settings::{SettingKind, merge};
 
 /// The state that every verb needs: the host, the writer of results, and the deadline.
 #[derive(Debug)]

@@ -3,11 +3,11 @@
 use std::fmt::Write;
 
 use mlflow_deploy::manifest::{Isolation, Manifest, Panic};
+use mlflow_deploy::settings::Schema;
 use mlflow_deploy_plugin_api::text::line;
 use serde_json::Value;
 
 use crate::args::verb_of;
-use crate::settings::Schema;
 
 /// Formats a manifest as text.
 pub(crate) fn describe(manifest: &Manifest) -> String {

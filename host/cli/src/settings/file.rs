@@ -3,10 +3,11 @@
 use std::fs::File;
 use std::path::Path;
 
+use mlflow_deploy::settings::json;
 use mlflow_deploy_plugin_api::file;
 use serde_json::{Map, Value};
 
-use super::{json, yaml};
+use super::yaml;
 use crate::report::CliError;
 
 /// The maximum size of a settings file in bytes.

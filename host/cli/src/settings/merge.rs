@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use mlflow_deploy::Secret;
+use mlflow_deploy::settings::{Schema, Unexpected};
 use serde_json::{Map, Value};
 
 use super::config_or_option::SettingKind;
 use super::file;
-use super::schema::{Schema, Unexpected};
 use super::setting::Setting;
 use crate::report::{CliError, Stderr};
 

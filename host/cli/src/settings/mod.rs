@@ -3,12 +3,9 @@
 
 mod config_or_option;
 mod file;
-mod json;
 mod merge;
-mod schema;
 mod setting;
 mod yaml;
 
 pub(crate) use config_or_option::SettingKind;
 pub(crate) use merge::merge;
-pub(crate) use schema::Schema;

@@ -1,10 +1,10 @@
 //! Parses a `key=value` argument. Its value may be a secret, so errors do not contain it.
 
+use mlflow_deploy::settings::Schema;
+use mlflow_deploy::settings::json::{self, JsonFault};
 use serde_json::Value;
 
 use super::config_or_option::SettingKind;
-use super::json::{self, JsonFault};
-use super::schema::Schema;
 
 /// A parsed `key=value` argument.
 #[derive(Debug, PartialEq)]

@@ -3,12 +3,11 @@
 
 use std::fmt;
 
+use mlflow_deploy::settings::json::{long_integer, twice_key};
 use mlflow_deploy_plugin_api::json_integer::is_beyond_64_bits;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use serde_saphyr::{Location, Spanned};
-
-use super::json::{long_integer, twice_key};
 
 /// Parses a YAML text. Messages do not contain its values, since these may be secret.
 pub(super) fn parse(text: &str) -> Result<Value, String> {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 /// The reason why a JSON text is invalid. It does not contain the values of the text, since these may be secret.
 #[derive(Debug, PartialEq)]
-pub(super) enum JsonFault {
+pub enum JsonFault {
     /// The integer at this line has more than 64 bits.
     LongInteger { line: usize },
     /// The text is not JSON.
@@ -20,7 +20,7 @@ pub(super) enum JsonFault {
 }
 
 /// Parses a JSON text.
-pub(super) fn parse(text: &str) -> Result<Value, JsonFault> {
+pub fn parse(text: &str) -> Result<Value, JsonFault> {
     let UniqueKeys(value) = serde_json::from_str(&without_negative_zeros(text)).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         let message = error.to_string();
@@ -75,12 +75,12 @@ impl fmt::Display for JsonFault {
 }
 
 /// Returns the message for an integer that has more than 64 bits.
-pub(super) fn long_integer(line: usize) -> String {
+pub fn long_integer(line: usize) -> String {
     format!("the integer at line {line} has more than 64 bits: quote it to send it as text")
 }
 
 /// Returns the message for a key that is given twice in one object.
-pub(super) fn twice_key(key: &str, line: usize) -> String {
+pub fn twice_key(key: &str, line: usize) -> String {
     format!("the key `{key}` is given twice, the second time at line {line}: remove one of them")
 }
 

@@ -2,47 +2,47 @@
 //!
 //! The command uses the schema only as a hint. The plugin itself validates the values.
 
-use mlflow_deploy::nearest;
+use mlflow_deploy_plugin_api::nearest;
 use serde_json::{Map, Value};
 
 use super::json;
 
 /// A schema for an object or for one of its members, in a subset of JSON Schema. `None` allows every value.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Schema<'a>(Option<&'a Map<String, Value>>);
+pub struct Schema<'a>(Option<&'a Map<String, Value>>);
 
 impl<'a> Schema<'a> {
-    pub(crate) fn new(schema: Option<&'a Map<String, Value>>) -> Self {
+    pub fn new(schema: Option<&'a Map<String, Value>>) -> Self {
         Self(schema)
     }
 
     /// Returns the schema of the member with this name.
-    pub(crate) fn property(self, name: &str) -> Self {
+    pub fn property(self, name: &str) -> Self {
         Self(self.properties().and_then(|properties| properties.get(name)?.as_object()))
     }
 
     /// Returns the names of the members in the manifest's order.
-    pub(crate) fn names(self) -> impl Iterator<Item = &'a str> {
+    pub fn names(self) -> impl Iterator<Item = &'a str> {
         self.properties().into_iter().flat_map(|properties| properties.keys().map(String::as_str))
     }
 
     /// Returns the description in the schema, or an empty text.
-    pub(crate) fn description(self) -> &'a str {
+    pub fn description(self) -> &'a str {
         self.text("description")
     }
 
     /// Returns true if the schema marks the value as secret. A secret must not be printed.
-    pub(crate) fn is_secret(self) -> bool {
+    pub fn is_secret(self) -> bool {
         self.0.is_some_and(|schema| schema.get("writeOnly") == Some(&Value::Bool(true)))
     }
 
     /// Returns the default value in the schema.
-    pub(crate) fn default(self) -> Option<&'a Value> {
+    pub fn default(self) -> Option<&'a Value> {
         self.0?.get("default")
     }
 
     /// Returns the names of the allowed types, as in the manifest. Returns an empty list if every type is allowed.
-    pub(crate) fn type_names(self) -> Vec<&'a str> {
+    pub fn type_names(self) -> Vec<&'a str> {
         match self.0.and_then(|schema| schema.get("type")) {
             Some(Value::String(name)) => vec![name],
             Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
@@ -52,7 +52,7 @@ impl<'a> Schema<'a> {
 
     /// Checks the name of a member. Returns `None` if the schema has the name, or if it allows other names and has no
     /// similar one.
-    pub(crate) fn unexpected(self, name: &str) -> Option<Unexpected<'a>> {
+    pub fn unexpected(self, name: &str) -> Option<Unexpected<'a>> {
         if self.names().any(|known| known == name) {
             return None;
         }
@@ -62,7 +62,7 @@ impl<'a> Schema<'a> {
     }
 
     /// Parses a text as a value of an allowed type. Returns `None` if the value has another type.
-    pub(super) fn read(self, text: &str) -> Option<Value> {
+    pub fn read(self, text: &str) -> Option<Value> {
         let types = self.type_names();
         if types.is_empty() || types.contains(&"string") {
             return Some(Value::from(text));
@@ -85,7 +85,7 @@ impl<'a> Schema<'a> {
     }
 
     /// Returns the allowed types as a phrase for messages, such as ``an integer or `null` ``.
-    pub(super) fn types(self) -> String {
+    pub fn types(self) -> String {
         let phrase = |name| match name {
             "array" => "a JSON list",
             "boolean" => "`true` or `false`",
@@ -110,11 +110,11 @@ impl<'a> Schema<'a> {
 
 /// The result for a key that is not in the schema.
 #[derive(Debug, PartialEq)]
-pub(crate) struct Unexpected<'a> {
+pub struct Unexpected<'a> {
     /// The most similar known key, if there is a similar one.
-    pub(crate) nearest: Option<&'a str>,
+    pub nearest: Option<&'a str>,
     /// True if the schema allows only known keys.
-    pub(crate) is_closed: bool,
+    pub is_closed: bool,
 }
 
 #[cfg(test)]
