@@ -17,6 +17,7 @@ mod replacement;
 mod reserved_stdout;
 #[doc(hidden)]
 pub mod settings;
+mod state_file;
 mod targets;
 
 pub use builder::HostBuilder;

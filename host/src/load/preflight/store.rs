@@ -10,14 +10,13 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
-use mlflow_deploy_plugin_api::{file, trust};
 use serde::{Deserialize, Serialize};
 
 use crate::discovery::digest::{Digest, Identity};
+use crate::state_file::{self, read, write};
 
 /// The store of first-load outcomes, in a folder. A store without a folder is empty and stores nothing.
 #[derive(Clone, Debug, Default)]
@@ -36,9 +35,7 @@ pub(crate) struct LoadOutcome {
 impl LoadStore {
     /// Returns a store in `folder`, or else in the user's state folder. `variable` looks up an environment variable.
     pub(crate) fn new(folder: Option<PathBuf>, variable: impl Fn(&str) -> Option<OsString>) -> Self {
-        let state = || variable("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-        let home = || Some(PathBuf::from(variable("HOME")?).join(".local/state")).filter(|path| path.is_absolute());
-        Self(folder.or_else(|| Some(state().or_else(home)?.join("mlflow-deploy"))))
+        Self(folder.or_else(|| state_file::folder(variable)))
     }
 
     /// Returns the stored SHA-256 of a file; `None` if it is not stored, or if the file has changed since.
@@ -88,25 +85,6 @@ impl LoadStore {
     }
 }
 
-/// Reads an entry of the store. Returns `None` if another user could have written it.
-fn read(path: &Path) -> Option<Vec<u8>> {
-    /// The maximum size of an entry in bytes. An entry is smaller, because it holds only a path and a line of text.
-    const MAX_BYTES: u64 = 64 << 10;
-    let bytes = file::read(path, MAX_BYTES).ok()?;
-    trust::check(path).ok().map(|_| bytes)
-}
-
-/// Writes a file atomically, in a folder that only the user can read. Does not flush the file to disk, because a file
-/// that a power failure damages counts as missing.
-fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(bytes)?;
-    file.persist(path)?;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs::File;
@@ -149,15 +127,5 @@ mod tests {
         unusable.keep_digest(&identity, &digest);
         assert_eq!(unusable.digest(&identity), None);
         assert_eq!(LoadStore::new(None, |_| None).digest(&identity), None);
-    }
-
-    #[test]
-    fn the_default_folder_is_in_the_state_folder_of_the_user() {
-        let folder = |name: &'static str, value: &'static str| {
-            LoadStore::new(None, move |variable| (variable == name).then(|| value.into())).0
-        };
-        assert_eq!(folder("XDG_STATE_HOME", "/state"), Some(PathBuf::from("/state/mlflow-deploy")));
-        assert_eq!(folder("HOME", "/home/u"), Some(PathBuf::from("/home/u/.local/state/mlflow-deploy")));
-        assert_eq!(folder("XDG_STATE_HOME", "state"), None);
     }
 }
