@@ -1,5 +1,5 @@
-//! The builder of a host. It sets the search path, the trusted plugins, the allowed schemes, the isolation of plugins
-//! and the listener for events.
+//! The builder of a host. It sets the search path, the trusted plugins, the allowed schemes, the isolation of plugins,
+//! the named targets and the listener for events.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,6 +11,7 @@ use crate::config::ConfigFile;
 use crate::discovery::config_warning::ConfiguredPlugins;
 use crate::discovery::search_path::{NamedFile, Sources, environment};
 use crate::load::subprocess::IsolationPolicy;
+use crate::named_targets::NamedTargets;
 
 /// Sets the options of a [`Host`](crate::Host), and builds it.
 ///
@@ -44,6 +45,9 @@ pub struct HostBuilder {
     pub(crate) tries_first_loads: bool,
     pub(crate) state_dir: Option<PathBuf>,
     pub(crate) configured_plugins: ConfiguredPlugins,
+    pub(crate) named_targets: Option<NamedTargets>,
+    /// True if the named targets are read from the user's configuration when the first target is used.
+    pub(crate) reads_user_targets: bool,
 }
 
 impl HostBuilder {
@@ -58,6 +62,8 @@ impl HostBuilder {
             tries_first_loads: false,
             state_dir: None,
             configured_plugins: ConfiguredPlugins::default(),
+            named_targets: None,
+            reads_user_targets: false,
         }
     }
 
@@ -190,7 +196,7 @@ impl HostBuilder {
 
     /// Applies the user's configuration, `$XDG_CONFIG_HOME/mlflow-deploy/config.toml` (default
     /// `~/.config/mlflow-deploy/config.toml`), if the file exists. It selects the isolated plugins, their additional
-    /// environment variables, and first-load checks.
+    /// environment variables, and first-load checks, and it defines named targets.
     ///
     /// ```toml
     /// try-first-loads = true
@@ -198,14 +204,32 @@ impl HostBuilder {
     /// [plugins.NAME]
     /// isolation = "process"
     /// environment = ["MY_TOKEN", "AWS_*"]
+    ///
+    /// [targets.prod]
+    /// uri = "openai"
+    /// timeout = 30
+    ///
+    /// [targets.prod.options]
+    /// api_key = { env = "PROD_KEY" }
     /// ```
     ///
+    /// The name of a target is accepted wherever a target URI is: by [`Host::target`](crate::Host::target) and
+    /// [`Host::get_deploy_client`](crate::Host::get_deploy_client), in the variable `MLFLOW_DEPLOYMENTS_TARGET`, and so on.
+    /// The secrets of a named target, given as `{ env = "VARIABLE" }`, `{ file = "path" }` or
+    /// `{ command = ["program", "argument"] }`, are read when a client is opened. See
+    /// [`NamedTarget`](crate::NamedTarget).
+    ///
+    /// Also reads the targets of a project file, `mlflow-deploy.toml` in the current directory or the nearest directory
+    /// above it, if the user trusts the file. They precede targets of the same name in the user's configuration. See
+    /// [`ProjectFile`](crate::ProjectFile).
+    ///
     /// # Errors
-    /// [`Error::Config`] if the file cannot be read, or has an unknown key. A configured plugin that is not found is
-    /// not an error. It gives a warning in [`Discovery::warnings`](crate::Discovery::warnings), and when a plugin with
-    /// a similar name is loaded.
+    /// [`Error::Config`] if a file cannot be read, or has an unknown key. A configured plugin that is not found is not an
+    /// error. It gives a warning in [`Discovery::warnings`](crate::Discovery::warnings), and when a plugin with a similar
+    /// name is loaded.
     pub fn user_config(mut self) -> Result<Self, Error> {
-        let config = ConfigFile::read(environment)?;
+        let mut config = ConfigFile::read(environment)?;
+        self.named_targets = Some(NamedTargets::new(config.take_targets(), environment)?);
         self.tries_first_loads = config.try_first_loads.unwrap_or(self.tries_first_loads);
         self.configured_plugins = config.configured_plugins();
         let (configured, variables) = config.isolation();
@@ -213,6 +237,12 @@ impl HostBuilder {
         Ok(variables
             .into_iter()
             .fold(self, |builder, (plugin, variables)| builder.isolated_environment(plugin, variables)))
+    }
+
+    /// Reads the named targets of the user's configuration when the first target is used, but no other settings.
+    pub(crate) fn user_targets(mut self) -> Self {
+        self.reads_user_targets = true;
+        self
     }
 
     /// Stores the outcomes of [`try_first_loads`](Self::try_first_loads) in this directory.

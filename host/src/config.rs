@@ -6,6 +6,9 @@
 //! [plugins.NAME]
 //! isolation = "process"       # run the plugin in its own process; default "none"
 //! environment = ["MY_*"]      # variables that the isolated plugin sees in addition to those that it declares
+//!
+//! [targets.NAME]              # a named target, see `named_targets`
+//! uri = "openai"
 //! ```
 
 use std::collections::BTreeMap;
@@ -17,12 +20,14 @@ use mlflow_deploy_plugin_api::{file, trust};
 use serde::Deserialize;
 
 use crate::Error;
+use crate::config_error::invalid_toml;
 use crate::discovery::config_warning::ConfiguredPlugins;
+use crate::named_targets::{Definition, IsolationConfig, NamedTarget, TargetName};
 
 const MAX_BYTES: u64 = 4 << 20;
 
 /// The content of the user's configuration file. An unknown key is an error, because it is probably a typo.
-#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(crate) struct ConfigFile {
     /// The path of the configuration file.
@@ -34,6 +39,8 @@ pub(crate) struct ConfigFile {
     pub(crate) try_first_loads: Option<bool>,
     #[serde(default)]
     plugins: BTreeMap<String, PluginConfig>,
+    #[serde(default)]
+    targets: BTreeMap<TargetName, Definition>,
 }
 
 /// The settings of one plugin in the user's configuration file.
@@ -63,31 +70,16 @@ impl TryFrom<String> for VariablePattern {
     }
 }
 
-#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum IsolationConfig {
-    #[default]
-    None,
-    Process,
-}
-
 impl ConfigFile {
     /// Reads the user's configuration file. Returns the default configuration if the file does not exist. `variable`
     /// returns the value of an environment variable.
     pub(crate) fn read(variable: impl Fn(&str) -> Option<OsString>) -> Result<Self, Error> {
-        let config_home = || variable("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-        let home = || Some(PathBuf::from(variable("HOME")?).join(".config")).filter(|path| path.is_absolute());
-        let Some(path) = config_home().or_else(home).map(|folder| folder.join("mlflow-deploy/config.toml")) else {
-            return Ok(Self::default());
-        };
+        let Some(path) = Self::path(variable) else { return Ok(Self::default()) };
         let failed = |why: String| Error::Config { path: path.clone(), why };
         match file::read_text(&path, MAX_BYTES) {
             // The file decides which code runs and what it sees.
             Ok(_) if let Err(distrust) = trust::check(&path) => Err(failed(distrust.to_string())),
-            Ok(text) => match toml::from_str(&text) {
-                Ok(config) => Ok(Self { path, ..config }),
-                Err(error) => Err(failed(with_line(&text, &error))),
-            },
+            Ok(text) => Self::parse(&text).map(|config| Self { path: path.clone(), ..config }).map_err(failed),
             Err(error) => match error.kind() {
                 ErrorKind::NotFound | ErrorKind::NotADirectory => Ok(Self::default()),
                 // The environment may be that of another user, whose directory is not accessible.
@@ -97,6 +89,25 @@ impl ConfigFile {
                 _ => Err(failed(error.to_string())),
             },
         }
+    }
+
+    /// Returns the path of the user's configuration file, which need not exist. Returns `None` if the environment
+    /// specifies none.
+    pub(crate) fn path(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+        let config_home = || variable("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+        let home = || Some(PathBuf::from(variable("HOME")?).join(".config")).filter(|path| path.is_absolute());
+        config_home().or_else(home).map(|folder| folder.join("mlflow-deploy/config.toml"))
+    }
+
+    /// Parses the text of a configuration file. The error is a sentence fragment with the number of the line.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        toml::from_str(text).map_err(|error| invalid_toml(text, &error))
+    }
+
+    /// Takes the named targets out of the configuration.
+    pub(crate) fn take_targets(&mut self) -> Vec<NamedTarget> {
+        let targets = std::mem::take(&mut self.targets).into_iter();
+        targets.map(|(name, definition)| NamedTarget::new(name, definition, &self.path)).collect()
     }
 
     /// Returns the names of the configured plugins. They are used to warn about plugins that are not found.
@@ -120,13 +131,6 @@ impl ConfigFile {
         }
         (isolated, variables)
     }
-}
-
-/// Returns the message of a TOML error with the number of the line in `text`.
-fn with_line(text: &str, error: &toml::de::Error) -> String {
-    let before = error.span().and_then(|span| text.get(..span.start));
-    let line = before.map_or(1, |before| before.matches('\n').count() + 1);
-    format!("line {line}: {}", error.message().trim_end().replace('\n', ", "))
 }
 
 #[cfg(test)]
@@ -161,11 +165,35 @@ mod tests {
     fn an_invalid_file_is_an_error_with_the_line() {
         for (text, message) in [
             ("\n[plugins.one]\nisolation = 'proces'", "line 3: unknown variant `proces`, expected `none` or `process`"),
-            ("isolate = true", "line 1: unknown field `isolate`, expected `try-first-loads` or `plugins`"),
+            (
+                "isolate = true",
+                "line 1: unknown field `isolate`, expected one of `try-first-loads`, `plugins`, `targets`",
+            ),
             ("[plugins", "line 1: "),
             ("[plugins.a]\nenvironment = ['A', 'B*C']", "invalid variable `B*C`: expected a name or `PREFIX*`"),
             ("[plugins.a]\nenvironment = ['']", "invalid variable ``"),
-            ("[plugins.a]\nenvironment = 'A'", "line 2: invalid type: string \"A\", expected a sequence"),
+            ("[plugins.a]\nenvironment = 'A'", "line 2: invalid type: string, expected a sequence"),
+            (
+                "[plugin.a]",
+                "line 1: unknown field `plugin`, expected one of `try-first-loads`, `plugins`, `targets`; did you mean `plugins`?",
+            ),
+            ("[targets.a]\nuri = 'x'\ntimeuot = 1", "line 3: unknown field `timeuot`, expected one of"),
+            ("[targets.a]\nuri = 'x'\ntimeuot = 1", "; did you mean `timeout`?"),
+            ("\n[targets.'a b']\nuri = 'x'", "line 2: invalid name `a b` of a target: expected letters"),
+            (
+                "[targets.a]\nuri = 'x'\n[targets.a.options]\nk = { comand = ['A'] }",
+                "line 4: unknown field `comand`, expected one of `env`, `file`, `command`; did you mean `command`?",
+            ),
+            (
+                "[targets.a]\nuri = 'x'\n[targets.a.options]\nk = { command = 'S3CR3T' }",
+                "line 4: invalid type: string, expected a sequence",
+            ),
+            ("[targets.a]\nuri = 'x'\ntimeout = 'S3CR3T'", "line 3: invalid type: string, expected f64"),
+            (
+                "[targets.a]\nuri = 'x'\nisolation = 'proces'",
+                "line 3: unknown variant `proces`, expected `none` or `process`; did you mean `process`?",
+            ),
+            ("[targets.a]\n\ntimeout = 1", "line 1: missing field `uri`"),
         ] {
             let error = read(text).unwrap_err();
             assert!(

@@ -1,7 +1,7 @@
 //! A host, which holds a search path, the loaded plugins and the current target.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use mlflow_deploy_plugin_api::args::RunLocal;
 use mlflow_deploy_plugin_api::manifest::Manifest;
@@ -12,6 +12,7 @@ use crate::client::deploy_client::DeployClient;
 use crate::client::event::default_listener;
 use crate::client::local_deployment::LocalDeployment;
 use crate::client::target::Target;
+use crate::config::ConfigFile;
 use crate::discovery::config_warning::ConfiguredPlugins;
 use crate::discovery::digest::Identity;
 use crate::discovery::lock::Lock;
@@ -19,7 +20,8 @@ use crate::discovery::scan::Discovery;
 use crate::discovery::search_path::{Sources, environment, setting};
 use crate::load::preflight::{LoadStore, Preflight};
 use crate::loader::{ChosenPlugin, Loader};
-use crate::{Candidate, Error, NoPlugin};
+use crate::named_targets::NamedTargets;
+use crate::{Candidate, Error, NamedTarget, ProjectFile};
 
 const TARGET_VARIABLE: &str = "MLFLOW_DEPLOYMENTS_TARGET";
 
@@ -48,6 +50,9 @@ struct HostState {
     sources: Sources,
     schemes: Option<Vec<String>>,
     configured_plugins: ConfiguredPlugins,
+    /// The named targets, once they were read.
+    named_targets: OnceLock<NamedTargets>,
+    reads_user_targets: bool,
     loader: Arc<Loader>,
     /// The current target, which [`Host::set_deployments_target`] sets.
     target: Mutex<Option<TargetUri>>,
@@ -119,33 +124,81 @@ impl Host {
 
     /// Finds the plugin of a target, or of the current target if `target` is `None`. Loads nothing.
     ///
+    /// The target is a target URI, or the name of a named target, see [`HostBuilder::user_config`]. A named target
+    /// precedes a plugin that serves its name as a scheme.
+    ///
     /// # Errors
     /// [`Error::NoTarget`], [`Error::NotAllowed`], [`Error::NoPlugin`], [`Error::Ambiguous`]; [`Error::Load`] if a
-    /// plugin that the program specifies by its file cannot be used; `INVALID_PARAMETER_VALUE` if the target URI is
-    /// invalid.
+    /// plugin that the program specifies by its file cannot be used; [`Error::Config`] if the file of the named targets
+    /// cannot be used; `INVALID_PARAMETER_VALUE` if the target URI is invalid.
     pub fn target(&self, target: Option<&str>) -> Result<Target, Error> {
-        let uri = match target {
+        let given = match target {
             Some(target) => TargetUri::parse(target)?,
             None => self.get_deployments_target()?,
         };
+        let named = self.named_target(given.as_str())?;
+        let uri = named.as_ref().map_or(&given, |named| &named.uri);
         if let Some(allowed) = &self.0.schemes
             && !allowed.iter().any(|scheme| scheme == uri.scheme())
         {
             return Err(Error::NotAllowed { scheme: uri.scheme().to_owned(), allowed: allowed.clone() });
         }
         let discovery = self.discover();
-        let winner = discovery.choose(&uri).map_err(|error| self.name_variable(target, error))?.winner;
+        let plugin = named.as_ref().and_then(|named| named.plugin.as_deref());
+        let choice = discovery.choose_plugin(uri, plugin);
+        let winner = choice.map_err(|error| self.explain(target, named.as_deref(), error))?.winner;
         let plugin = ChosenPlugin {
             path: winner.path.clone(),
             manifest: Arc::new(winner.manifest().expect("a chosen plugin has a manifest").clone()),
             identity: winner.identity.expect("the manifest was read from a file"),
             is_trusted: winner.is_trusted,
+            isolated_by_target: named.as_ref().filter(|named| named.is_isolated).map(|named| named.file.clone()),
             warnings: discovery.warnings_about(winner),
         };
-        Ok(Target::new(Arc::clone(&self.0.loader), uri, plugin))
+        let warning = named.as_ref().and_then(|named| discovery.scheme_warning(&named.name, &named.file));
+        Ok(Target::new(Arc::clone(&self.0.loader), uri.clone(), plugin).with_name(named, warning))
     }
 
-    /// Sets the current target. Accepts every target that a plugin serves.
+    /// Returns the named targets of the user's configuration and of a trusted project file, see
+    /// [`HostBuilder::user_config`]. If two have the same name, the first one is used.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if a file cannot be used.
+    pub fn named_targets(&self) -> Result<impl Iterator<Item = &NamedTarget>, Error> {
+        Ok(self.targets_of_files()?.all())
+    }
+
+    /// Returns the project file in the current directory or above it, see [`HostBuilder::user_config`]; `None` if there is
+    /// none, or if the host does not take named targets.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if a file cannot be used.
+    pub fn project_file(&self) -> Result<Option<&ProjectFile>, Error> {
+        Ok(self.targets_of_files()?.project_file.as_ref())
+    }
+
+    /// Returns the named target that a text names. Reads no file if the text cannot be a name.
+    fn named_target(&self, target: &str) -> Result<Option<Arc<NamedTarget>>, Error> {
+        match NamedTarget::check_name(target) {
+            Ok(()) => Ok(self.targets_of_files()?.get(target).cloned()),
+            Err(_not_a_name) => Ok(None),
+        }
+    }
+
+    /// Returns the named targets. Reads their files on the first call, unless the builder has read them.
+    fn targets_of_files(&self) -> Result<&NamedTargets, Error> {
+        let HostState { named_targets, reads_user_targets, .. } = &*self.0;
+        if let Some(read) = named_targets.get() {
+            return Ok(read);
+        }
+        let read = match reads_user_targets {
+            true => NamedTargets::new(ConfigFile::read(environment)?.take_targets(), environment)?,
+            false => NamedTargets::default(),
+        };
+        Ok(named_targets.get_or_init(|| read))
+    }
+
+    /// Sets the current target. Accepts every target that a plugin serves, and the names of named targets.
     ///
     /// Source: `mlflow.deployments.set_deployments_target`. That function sets the target for the whole process, and
     /// refuses the targets of most plugins.
@@ -153,13 +206,13 @@ impl Host {
     /// # Errors
     /// The errors of [`target`](Self::target). The current target then stays the same.
     pub fn set_deployments_target(&self, target: &str) -> Result<(), Error> {
-        let uri = self.target(Some(target))?.uri().clone();
-        *sync::lock(&self.0.target) = Some(uri);
+        self.target(Some(target))?;
+        *sync::lock(&self.0.target) = Some(TargetUri::parse(target)?);
         Ok(())
     }
 
     /// Returns the current target, which [`set_deployments_target`](Self::set_deployments_target) or else
-    /// `MLFLOW_DEPLOYMENTS_TARGET` sets.
+    /// `MLFLOW_DEPLOYMENTS_TARGET` sets. It may be the name of a named target.
     ///
     /// Source: `mlflow.deployments.get_deployments_target`.
     ///
@@ -178,14 +231,21 @@ impl Host {
         }
     }
 
-    /// Adds the name of the environment variable to `error` if the target came from that variable.
-    fn name_variable(&self, target: Option<&str>, error: Error) -> Error {
-        match error {
-            Error::NoPlugin(missing) if target.is_none() && sync::lock(&self.0.target).is_none() => {
-                Error::NoPlugin(Box::new(NoPlugin { variable: Some(TARGET_VARIABLE), ..*missing }))
-            }
-            other => other,
+    /// Adds to an error about a missing plugin where the target came from, and which names are known.
+    fn explain(&self, target: Option<&str>, named: Option<&NamedTarget>, error: Error) -> Error {
+        let Error::NoPlugin(mut missing) = error else { return error };
+        if target.is_none() && sync::lock(&self.0.target).is_none() {
+            missing.variable = Some(TARGET_VARIABLE);
         }
+        match (named, self.targets_of_files()) {
+            (Some(named), _) => missing.name = Some(named.name.clone()),
+            (None, Ok(targets)) if NamedTarget::check_name(missing.target.as_str()).is_ok() => {
+                missing.unread_file = targets.unread_file().map(ToString::to_string);
+                *missing = missing.with_names(targets.all().map(|target| target.name.clone()).collect());
+            }
+            (None, _) => {}
+        }
+        Error::NoPlugin(missing)
     }
 
     /// Returns the help text of a target, in Markdown.
@@ -225,8 +285,18 @@ impl From<HostBuilder> for Host {
         let state_dir = builder.state_dir;
         let preflight = Preflight::new(builder.tries_first_loads.then(|| LoadStore::new(state_dir, environment)));
         let loader = Arc::new(Loader::new(lock_file, listener, isolation, preflight));
-        let (configured_plugins, target) = (builder.configured_plugins, Mutex::default());
-        Self(Arc::new(HostState { sources, schemes, configured_plugins, loader, target }))
+        let (configured_plugins, reads_user_targets) = (builder.configured_plugins, builder.reads_user_targets);
+        let named_targets = builder.named_targets.map_or_else(OnceLock::new, OnceLock::from);
+        let target = Mutex::default();
+        Self(Arc::new(HostState {
+            sources,
+            schemes,
+            configured_plugins,
+            named_targets,
+            reads_user_targets,
+            loader,
+            target,
+        }))
     }
 }
 

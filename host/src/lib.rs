@@ -7,11 +7,13 @@ mod client;
 #[cfg(feature = "command")]
 pub mod command;
 mod config;
+mod config_error;
 mod discovery;
 mod error;
 mod host;
 mod load;
 mod loader;
+mod named_targets;
 mod replacement;
 #[cfg(feature = "command")]
 mod reserved_stdout;
@@ -57,6 +59,7 @@ pub use mlflow_deploy_plugin_api::ffi::abi::ABI as PLUGIN_ABI;
 pub use mlflow_deploy_plugin_api::{
     ClientOptions, Config, ErrorCode, HttpFailure, JSON, Operation, Payload, Secret, TargetUri, args, manifest, nearest,
 };
+pub use named_targets::{NamedTarget, OptionSource, ProjectFile, ProjectTrust};
 pub use replacement::Replacement;
 pub use targets::{databricks, gateway};
 

@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex};
 use mlflow_deploy_plugin_api::call::{Event, Level};
 use mlflow_deploy_plugin_api::ffi::RemotePlugin;
 use mlflow_deploy_plugin_api::manifest::Manifest;
-use mlflow_deploy_plugin_api::{sync, trust};
+use mlflow_deploy_plugin_api::{Secret, sync, trust};
 use tokio::sync::OnceCell;
 
 use crate::client::event::{Listener, PluginEvent};
+use crate::client::known_secrets::KnownSecrets;
 use crate::discovery::candidate::{Candidate, CandidateState};
 use crate::discovery::digest::Identity;
 use crate::discovery::lock::Lock;
@@ -31,6 +32,8 @@ pub(crate) struct ChosenPlugin {
     pub(crate) identity: Identity,
     /// True if the file counts as trusted, regardless of its owner and mode.
     pub(crate) is_trusted: bool,
+    /// The path of the configuration file whose named target isolates the plugin; `None` if no named target does.
+    pub(crate) isolated_by_target: Option<PathBuf>,
     /// The warnings to emit before the plugin is loaded.
     pub(crate) warnings: Vec<String>,
 }
@@ -41,13 +44,19 @@ pub(crate) struct Loader {
     listener: Listener,
     isolation: IsolationPolicy,
     preflight: Preflight,
-    /// The loaded plugins by file. A file is loaded once, even if it has several names or several tasks request it at
-    /// once.
-    loaded: Mutex<HashMap<FileId, Arc<OnceCell<RemotePlugin>>>>,
+    /// The secrets that are removed from the events of plugins.
+    secrets: KnownSecrets,
+    /// The loaded plugins. A file is loaded once, even if it has several names or several tasks request it at once.
+    loaded: Mutex<HashMap<LoadKey, Arc<OnceCell<RemotePlugin>>>>,
 }
 
-/// The device number and the inode number of a file, which identify it.
-type FileId = (u64, u64);
+/// Identifies a loaded plugin. A named target may isolate a plugin that also runs in this process.
+#[derive(PartialEq, Eq, Hash)]
+struct LoadKey {
+    /// The device number and the inode number of the file.
+    file: (u64, u64),
+    is_isolated: bool,
+}
 
 impl Loader {
     pub(crate) fn new(
@@ -56,7 +65,26 @@ impl Loader {
         isolation: IsolationPolicy,
         preflight: Preflight,
     ) -> Self {
-        Self { lock_file, listener, isolation, preflight, loaded: Mutex::default() }
+        let secrets = KnownSecrets::default();
+        let redacting: Listener = Arc::new({
+            let secrets = secrets.clone();
+            move |mut event| {
+                event.event.message = secrets.hide(event.event.message);
+                listener(event);
+            }
+        });
+        Self { lock_file, listener: redacting, isolation, preflight, secrets, loaded: Mutex::default() }
+    }
+
+    /// Removes these secrets from all later events of plugins.
+    pub(crate) fn hide(&self, secrets: &[Secret]) {
+        self.secrets.add(secrets);
+    }
+
+    /// Emits a warning about the plugin with this name.
+    pub(crate) fn warn(&self, plugin: &str, warning: &str) {
+        let (plugin, event) = (plugin.to_owned(), Event::new(warning));
+        (self.listener)(PluginEvent { plugin, call: 0, level: Level::Warn, event });
     }
 
     /// Returns the reason why the plugin runs in its own process, or `None` if it runs in this one. Fails if its first
@@ -89,7 +117,7 @@ impl Loader {
 
     async fn retry_preflight(self: &Arc<Self>, path: &Path, manifest: &Manifest) -> Result<(), LoadError> {
         let library = path.canonicalize().map_err(|error| LoadError::Unreadable(error.to_string()))?;
-        let config = match self.isolation.spawn_config(&library, manifest)? {
+        let config = match self.isolation.spawn_config(&library, manifest, None)? {
             Some(config) => config,
             None => self.isolation.preflight_config(&library)?,
         };
@@ -103,8 +131,10 @@ impl Loader {
 
     /// Returns the chosen plugin. Loads the plugin on the first call.
     pub(crate) async fn load(self: &Arc<Self>, chosen: &Arc<ChosenPlugin>) -> Result<RemotePlugin, Error> {
-        let ChosenPlugin { path, manifest, identity, warnings, .. } = &**chosen;
-        let cell = Arc::clone(sync::lock(&self.loaded).entry(identity.file_id()).or_default());
+        let ChosenPlugin { path, manifest, identity, isolated_by_target, warnings, .. } = &**chosen;
+        let isolated_by = self.isolation.reason(manifest, isolated_by_target.as_ref());
+        let key = LoadKey { file: identity.file_id(), is_isolated: isolated_by.is_some() };
+        let cell = Arc::clone(sync::lock(&self.loaded).entry(key).or_default());
         let (listener, plugin) = (Arc::clone(&self.listener), manifest.name.clone());
         let listener = move |call, level, event| listener(PluginEvent { plugin: plugin.clone(), call, level, event });
         let failed = |refusal| Error::Load { path: path.clone(), refusal };
@@ -112,10 +142,10 @@ impl Loader {
             warnings.iter().for_each(|warning| listener(0, Level::Warn, Event::new(warning)));
             let served = format!("the target is served by `{}`, version {}", path.display(), manifest.version);
             listener(0, Level::Info, Event::new(served));
-            let (lock, loader, chosen) = (self.lock()?, Arc::clone(self), Arc::clone(chosen));
-            let admit = move || loader.admit(&chosen, lock.as_ref());
+            let (lock, loader, admitted) = (self.lock()?, Arc::clone(self), Arc::clone(chosen));
+            let admit = move || loader.admit(&admitted, lock.as_ref());
             let (library, history) = loading::read(admit).await.map_err(failed)?;
-            let plugin = self.load_admitted(&library, manifest, &history, listener).await.map_err(failed)?;
+            let plugin = self.load_admitted(&library, chosen, &history, listener).await.map_err(failed)?;
             // The system's loader opened the file by its path. Fails if that was not the inspected file.
             identity.check(&plugin_file::files(path, manifest).map_err(failed)?).map_err(failed)?;
             Ok(plugin.declaring(&manifest.operations))
@@ -147,13 +177,15 @@ impl Loader {
     async fn load_admitted(
         &self,
         library: &Path,
-        manifest: &Manifest,
+        chosen: &ChosenPlugin,
         history: &LoadHistory,
         listener: impl Fn(u64, Level, Event) + Clone + Send + Sync + 'static,
     ) -> Result<RemotePlugin, LoadError> {
+        let (manifest, by_target) = (&chosen.manifest, chosen.isolated_by_target.as_ref());
         let debug = |message: &str| listener(0, Level::Debug, Event::new(message));
-        if let Some(config) = self.isolation.spawn_config(library, manifest)? {
-            let reason = self.isolation.reason(manifest).map(|reason| format!(": {reason}")).unwrap_or_default();
+        if let Some(config) = self.isolation.spawn_config(library, manifest, by_target)? {
+            let reason =
+                self.isolation.reason(manifest, by_target).map(|reason| format!(": {reason}")).unwrap_or_default();
             debug(&format!("the plugin runs in its own process{reason}"));
             let plugin = loading::into_own_process(config, listener).await;
             self.preflight.record(history, library, &plugin);

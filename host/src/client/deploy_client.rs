@@ -13,7 +13,7 @@ use mlflow_deploy_plugin_api::args::{
 };
 use mlflow_deploy_plugin_api::ffi::{RemoteClient, RemoteStream};
 use mlflow_deploy_plugin_api::manifest::Manifest;
-use mlflow_deploy_plugin_api::{Deadline, Operation, Payload, Result};
+use mlflow_deploy_plugin_api::{Deadline, Error, Operation, Payload, Redactor, Result};
 
 use crate::client::timeout::{Timer, within};
 
@@ -55,6 +55,8 @@ pub struct DeployClient {
     remote: RemoteClient,
     manifest: Arc<Manifest>,
     timeout: Option<Duration>,
+    /// Removes the secrets of a named target from errors; `None` if the client has no such secrets.
+    redactor: Option<Redactor>,
 }
 
 /// Passes the operations that return one result to a macro, which declares a method for each. The asynchronous and the
@@ -115,7 +117,12 @@ for_each_operation!(operations);
 
 impl DeployClient {
     pub(crate) fn new(remote: RemoteClient, manifest: Arc<Manifest>, timeout: Option<Duration>) -> Self {
-        Self { remote, manifest, timeout }
+        Self { remote, manifest, timeout, redactor: None }
+    }
+
+    /// Returns the same client. Its errors do not contain the secrets of `redactor`.
+    pub(crate) fn with_redactor(self, redactor: Option<Redactor>) -> Self {
+        Self { redactor, ..self }
     }
 
     /// Returns the same client with another timeout for every call. With `None`, only the time limits of the target
@@ -140,8 +147,10 @@ impl DeployClient {
     /// # Errors
     /// `NOT_IMPLEMENTED` if the target does not support streams. The stream returns all other errors.
     pub fn predict_stream(&self, arguments: &PredictStream) -> Result<PredictionStream> {
-        let chunks = self.remote.predict_stream(arguments, self.timeout)?;
-        Ok(PredictionStream { chunks: Some(chunks), timer: self.timeout.map(Deadline::after).map(Timer::new) })
+        let redactor = self.redactor.clone();
+        let chunks = self.remote.predict_stream(arguments, self.timeout).map_err(|error| redact(error, &redactor))?;
+        let timer = self.timeout.map(Deadline::after).map(Timer::new);
+        Ok(PredictionStream { chunks: Some(chunks), timer, redactor })
     }
 
     /// Closes the client and all its clones. Pending calls return `CANCELLED`, and later calls fail.
@@ -150,7 +159,17 @@ impl DeployClient {
     }
 
     async fn call<A: Arguments>(&self, arguments: A) -> Result<Payload> {
-        within(self.timeout.map(Deadline::after), self.remote.call(arguments, self.timeout)).await
+        let answer = within(self.timeout.map(Deadline::after), self.remote.call(arguments, self.timeout)).await;
+        answer.map_err(|error| redact(error, &self.redactor))
+    }
+}
+
+/// Removes the secrets of `redactor` from an error.
+#[expect(clippy::ref_option, reason = "both callers have a reference to a field")]
+fn redact(error: Error, redactor: &Option<Redactor>) -> Error {
+    match redactor {
+        Some(redactor) => error.redacted(redactor),
+        None => error,
     }
 }
 
@@ -176,6 +195,7 @@ impl DeployClient {
 pub struct PredictionStream {
     chunks: Option<RemoteStream>,
     timer: Option<Timer>,
+    redactor: Option<Redactor>,
 }
 
 impl PredictionStream {
@@ -189,7 +209,7 @@ impl Stream for PredictionStream {
     type Item = Result<Payload>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let Self { chunks, timer } = &mut *self;
+        let Self { chunks, timer, redactor } = &mut *self;
         let Some(stream) = chunks else { return Poll::Ready(None) };
         let item = match (Pin::new(stream).poll_next(context), timer) {
             (Poll::Ready(item), _) => item,
@@ -199,6 +219,7 @@ impl Stream for PredictionStream {
         if !matches!(item, Some(Ok(_))) {
             *chunks = None;
         }
+        let item = item.map(|item| item.map_err(|error| redact(error, redactor)));
         Poll::Ready(item)
     }
 }

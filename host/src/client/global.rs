@@ -1,5 +1,5 @@
 //! The functions of the Python module `mlflow.deployments`. They share one host, which searches the directories of the
-//! environment, the user and the system for plugins.
+//! environment, the user and the system for plugins, and takes the names of targets in the user's configuration.
 
 use std::sync::LazyLock;
 
@@ -8,10 +8,11 @@ use mlflow_deploy_plugin_api::{ClientOptions, Payload, TargetUri};
 
 use crate::{DeployClient, Error, Host, LocalDeployment};
 
-static HOST: LazyLock<Host> = LazyLock::new(Host::new);
+static HOST: LazyLock<Host> = LazyLock::new(|| Host::builder().user_targets().build());
 
 /// Creates a client of a target, such as `databricks` or `http://localhost:5000`, or of the current target if `target`
-/// is `None`.
+/// is `None`. The target may be a name in the user's configuration, see
+/// [`HostBuilder::user_config`](crate::HostBuilder::user_config).
 ///
 /// ```no_run
 /// # async fn run() -> Result<(), mlflow_deploy::Error> {

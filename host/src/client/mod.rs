@@ -9,6 +9,7 @@
 //! | `local_deployment` | a model server of `run_local` |
 //! | `record` | one deployment or endpoint |
 //! | `event` | events of plugins |
+//! | `known_secrets` | secrets that are removed from events |
 //! | `inputs` | tables and arrays as inputs |
 //! | `timeout` | waits for a future until a deadline |
 //! | `usage` | the tokens that a target has counted |
@@ -20,6 +21,7 @@ pub(crate) mod event;
 pub(crate) mod global;
 #[cfg(any(feature = "csv", feature = "predictions"))]
 pub mod inputs;
+pub(crate) mod known_secrets;
 pub(crate) mod local_deployment;
 #[cfg(feature = "predictions")]
 pub mod predictions;

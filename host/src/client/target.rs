@@ -5,14 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mlflow_deploy_plugin_api::args::RunLocal;
+use mlflow_deploy_plugin_api::ffi::RemotePlugin;
 use mlflow_deploy_plugin_api::manifest::Manifest;
-use mlflow_deploy_plugin_api::{ClientOptions, Deadline, Payload, TargetUri};
+use mlflow_deploy_plugin_api::{ClientOptions, Deadline, Payload, Redactor, TargetUri};
+use serde_json::Value;
 
 use crate::Error;
 use crate::client::deploy_client::DeployClient;
 use crate::client::local_deployment::LocalDeployment;
 use crate::client::timeout::within;
 use crate::loader::{ChosenPlugin, Loader};
+use crate::named_targets::{NamedTarget, complete, default_option};
 
 /// The time limit for requesting the help of a target.
 const MAX_HELP_TIME: Duration = Duration::from_secs(10);
@@ -34,11 +37,24 @@ pub struct Target {
     loader: Arc<Loader>,
     uri: TargetUri,
     plugin: Arc<ChosenPlugin>,
+    named: Option<Arc<NamedTarget>>,
+    /// A warning about the name of a named target, which a plugin serves as a scheme.
+    name_warning: Option<Arc<str>>,
 }
 
 impl Target {
     pub(crate) fn new(loader: Arc<Loader>, uri: TargetUri, plugin: ChosenPlugin) -> Self {
-        Self { loader, uri, plugin: Arc::new(plugin) }
+        Self { loader, uri, plugin: Arc::new(plugin), named: None, name_warning: None }
+    }
+
+    /// Returns the same target with the options and the timeout of a named target.
+    pub(crate) fn with_name(self, named: Option<Arc<NamedTarget>>, warning: Option<String>) -> Self {
+        Self { named, name_warning: warning.map(Arc::from), ..self }
+    }
+
+    /// Returns the definition of a named target; `None` if the target was selected by a URI.
+    pub fn named(&self) -> Option<&NamedTarget> {
+        self.named.as_deref()
     }
 
     /// Returns the target URI.
@@ -56,20 +72,52 @@ impl Target {
         &self.plugin.manifest
     }
 
-    /// Creates a client of the target. The options take precedence over environment variables. The timeout applies to
-    /// this call, and to every call of the client.
+    /// Creates a client of the target. The options take precedence over environment variables, and over the options of a
+    /// named target. The timeout applies to this call, and to every call of the client; the default is the timeout of a
+    /// named target.
+    ///
+    /// The secrets of a named target are read by this call, except for those of the given options.
     ///
     /// # Errors
-    /// [`Error::Load`]; the error of the plugin, if the target, the options or the environment are invalid;
-    /// `DEADLINE_EXCEEDED` if the timeout expires.
+    /// [`Error::Load`]; `UNAUTHENTICATED` if a secret of a named target cannot be read; the error of the plugin, if the
+    /// target, the options or the environment are invalid; `DEADLINE_EXCEEDED` if the timeout expires.
     pub async fn open(&self, options: &ClientOptions, timeout: Option<Duration>) -> Result<DeployClient, Error> {
+        let timeout = timeout.or_else(|| self.named.as_ref()?.timeout);
         let deadline = timeout.map(Deadline::after);
         let open = async {
-            let plugin = self.loader.load(&self.plugin).await?;
-            Ok::<_, Error>(plugin.open(&self.uri, options, deadline.map(Deadline::remaining)).await?)
+            let plugin = self.load().await?;
+            let Some(named) = &self.named else {
+                let client = plugin.open(&self.uri, options, deadline.map(Deadline::remaining)).await?;
+                return Ok::<_, Error>((client, None));
+            };
+            let complete = complete(named, options, &self.manifest().options, deadline).await?;
+            self.loader.hide(&complete.secrets);
+            let redactor = Redactor::new(complete.secrets);
+            let client = plugin.open(&self.uri, &complete.options, deadline.map(Deadline::remaining)).await;
+            Ok((client.map_err(|error| error.redacted(&redactor))?, Some(redactor)))
         };
-        let client = within(deadline, open).await?;
-        Ok(DeployClient::new(client, Arc::clone(&self.plugin.manifest), timeout))
+        let (client, redactor) = within(deadline, open).await?;
+        Ok(DeployClient::new(client, Arc::clone(&self.plugin.manifest), timeout).with_redactor(redactor))
+    }
+
+    /// Returns the value of one option of a named target, which [`open`](Self::open) uses if the caller does not give the
+    /// option. Returns `None` if the target is not a named one, or does not have the option.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED` if the value is a secret that cannot be read; `INVALID_PARAMETER_VALUE` if the value does not have
+    /// the type that the plugin expects; `DEADLINE_EXCEEDED` if the timeout expires.
+    pub async fn default_option(&self, key: &str, timeout: Option<Duration>) -> Result<Option<Value>, Error> {
+        let Some(named) = &self.named else { return Ok(None) };
+        let deadline = timeout.or(named.timeout).map(Deadline::after);
+        Ok(within(deadline, default_option(named, key, &self.manifest().options, deadline)).await?)
+    }
+
+    /// Loads the plugin on the first call.
+    async fn load(&self) -> Result<RemotePlugin, Error> {
+        if let Some(warning) = &self.name_warning {
+            self.loader.warn(&self.plugin.manifest.name, warning);
+        }
+        self.loader.load(&self.plugin).await
     }
 
     /// Returns the help of the target, as Markdown.
@@ -77,7 +125,7 @@ impl Target {
     /// # Errors
     /// [`Error::Load`]; `NOT_IMPLEMENTED` if the plugin has no help; `DEADLINE_EXCEEDED` after ten seconds.
     pub async fn help(&self) -> Result<Payload, Error> {
-        let plugin = self.loader.load(&self.plugin).await?;
+        let plugin = self.load().await?;
         Ok(within(Some(Deadline::after(MAX_HELP_TIME)), plugin.target_help()).await?)
     }
 
@@ -88,7 +136,7 @@ impl Target {
     /// all other errors.
     pub async fn run_local(&self, arguments: RunLocal) -> Result<LocalDeployment, Error> {
         let arguments = RunLocal { target_uri: self.uri.as_str().to_owned(), ..arguments };
-        let plugin = self.loader.load(&self.plugin).await?;
+        let plugin = self.load().await?;
         Ok(LocalDeployment::new(plugin.run_local(&arguments)?))
     }
 }

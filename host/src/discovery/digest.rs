@@ -94,6 +94,13 @@ impl From<&Metadata> for Identity {
     }
 }
 
+impl Digest {
+    /// Returns the SHA-256 of these bytes.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+}
+
 impl Measured {
     /// Hashes an open file from its start. Does not move the read position of the file.
     ///

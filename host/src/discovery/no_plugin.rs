@@ -14,8 +14,17 @@ use crate::discovery::scan::Discovery;
 pub struct NoPlugin {
     /// The requested target, which no plugin serves.
     pub target: TargetUri,
+    /// The name of the named target whose URI `target` is; `None` if the caller specified the URI.
+    pub name: Option<String>,
     /// The environment variable that holds the target; `None` if the caller specified it.
     pub variable: Option<&'static str>,
+    /// The name of the plugin that the named target requires, and the names of the plugins that serve the scheme; `None`
+    /// if the named target requires no plugin.
+    pub plugin: Option<(String, Vec<String>)>,
+    /// The names of all named targets.
+    pub known_names: Vec<String>,
+    /// The reason why the targets of a project file are not read; `None` if they are, or if the target is not a name.
+    pub unread_file: Option<String>,
     /// A suggestion: the most similar known scheme, or the URL if the target is `HOST:PORT`.
     pub nearest: Option<String>,
     /// The searched directories and the files in them.
@@ -23,14 +32,24 @@ pub struct NoPlugin {
 }
 
 impl NoPlugin {
-    pub(crate) fn new(target: &TargetUri, discovery: &Discovery) -> Self {
+    pub(crate) fn new(target: &TargetUri, plugin: Option<(String, Vec<String>)>, discovery: &Discovery) -> Self {
         let schemes = discovery.schemes();
         let nearest = if is_address(target.as_str()) {
             schemes.contains(&"http").then(|| format!("http://{target}"))
         } else {
             nearest(target.scheme(), schemes).map(str::to_owned)
         };
-        Self { target: target.clone(), variable: None, nearest, discovery: discovery.clone() }
+        let (target, discovery) = (target.clone(), discovery.clone());
+        let (name, variable, known_names, unread_file) = (None, None, Vec::new(), None);
+        Self { target, name, variable, nearest, plugin, known_names, unread_file, discovery }
+    }
+
+    /// Adds the names of the named targets. One of them may be the most similar word.
+    pub(crate) fn with_names(self, names: Vec<String>) -> Self {
+        let schemes = self.discovery.schemes();
+        let known = schemes.into_iter().chain(names.iter().map(String::as_str));
+        let similar = nearest(self.target.as_str(), known).map(str::to_owned);
+        Self { nearest: similar.or(self.nearest), known_names: names, ..self }
     }
 
     /// Returns the search report. If no plugin is installed, also says how to install one.
@@ -68,13 +87,27 @@ impl NoPlugin {
         for (path, error) in refused {
             let _ = writeln!(text, "  {}", line(&format!("{}: {error}", path.display())));
         }
+        if let Some(unread) = &self.unread_file {
+            let _ = writeln!(text, "{}", line(unread));
+        }
         text
     }
 }
 
 impl fmt::Display for NoPlugin {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "no plugin found for the target `{}`", self.target)?;
+        let target = &self.target;
+        match (&self.name, &self.plugin) {
+            (Some(name), Some((plugin, others))) => {
+                write!(formatter, "the plugin `{plugin}` of the target `{name}` is not found for `{target}`")?;
+                return match others.join("`, `") {
+                    none if none.is_empty() => write!(formatter, "; no plugin serves `{}`", target.scheme()),
+                    others => write!(formatter, "; plugins for `{}`: `{others}`", target.scheme()),
+                };
+            }
+            (Some(name), None) => write!(formatter, "no plugin found for `{target}` of the target `{name}`")?,
+            (None, _) => write!(formatter, "no plugin found for the target `{target}`")?,
+        }
         if let Some(variable) = self.variable {
             write!(formatter, " of `{variable}`")?;
         }
@@ -82,9 +115,13 @@ impl fmt::Display for NoPlugin {
             write!(formatter, "; did you mean `{nearest}`?")?;
         }
         match self.discovery.schemes().join("`, `") {
-            known if known.is_empty() => write!(formatter, "; no plugins are installed"),
-            known => write!(formatter, "; known schemes: `{known}`"),
+            known if known.is_empty() => write!(formatter, "; no plugins are installed")?,
+            known => write!(formatter, "; known schemes: `{known}`")?,
         }
+        if self.known_names.is_empty() {
+            return Ok(());
+        }
+        write!(formatter, "; named targets: `{}`", self.known_names.join("`, `"))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Chooses the plugin for a scheme from the plugins that the search found. Loads nothing.
 
+use std::path::Path;
+
 use mlflow_deploy_plugin_api::TargetUri;
 use mlflow_deploy_plugin_api::manifest::Manifest;
 
@@ -25,15 +27,29 @@ impl Discovery {
     /// [`Error::NoPlugin`] if no plugin serves the scheme; [`Error::Ambiguous`] if two plugins in one directory serve
     /// it; [`Error::Load`] if a plugin that the program specifies by its file cannot be used.
     pub fn choose(&self, target: &TargetUri) -> Result<Choice<'_>, Error> {
+        self.choose_plugin(target, None)
+    }
+
+    /// Chooses the plugin that serves a target, as [`choose`](Self::choose) does. If `name` is given, only plugins with
+    /// this name are chosen.
+    ///
+    /// # Errors
+    /// The errors of [`choose`](Self::choose).
+    pub fn choose_plugin(&self, target: &TargetUri, name: Option<&str>) -> Result<Choice<'_>, Error> {
         // If a specified file were ignored, the request could reach another server.
         for specified in self.candidates.iter().filter(|candidate| candidate.directory.is_none()) {
             if let CandidateState::Refused(refusal) = &specified.state {
                 return Err(Error::Load { path: specified.path.clone(), refusal: refusal.clone() });
             }
         }
-        let mut serving = self.serving(target.scheme());
+        let has_name = |candidate: &&Candidate| {
+            name.is_none_or(|name| candidate.manifest().is_some_and(|manifest| manifest.name == name))
+        };
+        let mut serving = self.serving(target.scheme()).filter(has_name);
         let Some(winner) = serving.next() else {
-            return Err(Error::NoPlugin(Box::new(NoPlugin::new(target, self))));
+            let others = self.serving(target.scheme()).filter_map(Candidate::manifest);
+            let plugin = name.map(|name| (name.to_owned(), others.map(|manifest| manifest.name.clone()).collect()));
+            return Err(Error::NoPlugin(Box::new(NoPlugin::new(target, plugin, self))));
         };
         let (rivals, shadowed): (Vec<_>, Vec<_>) = serving.partition(|other| other.directory == winner.directory);
         let is_another = |other: &&Candidate| !is_same_file(other, winner);
@@ -83,7 +99,17 @@ impl Discovery {
         self.candidates.iter().filter(is_used).filter_map(|candidate| Some((candidate, candidate.manifest()?)))
     }
 
-    fn serving(&self, scheme: &str) -> impl Iterator<Item = &Candidate> {
+    /// Returns a warning if a plugin serves the name of a named target of `file` as a scheme.
+    pub(crate) fn scheme_warning(&self, name: &str, file: &Path) -> Option<String> {
+        let plugin = self.serving(&name.to_lowercase()).next()?;
+        let (file, plugin) = (file.display(), plugin.path.display());
+        Some(format!(
+            "the target `{name}` of `{file}` is used, and not the scheme `{name}` of the plugin `{plugin}`: rename the target"
+        ))
+    }
+
+    /// Returns the usable plugins that serve a scheme, in the order of the search path.
+    pub(crate) fn serving(&self, scheme: &str) -> impl Iterator<Item = &Candidate> {
         let serves = move |candidate: &&Candidate| {
             candidate.manifest().is_some_and(|manifest| manifest.schemes.iter().any(|served| served == scheme))
         };

@@ -66,9 +66,10 @@ impl fmt::Display for IsolatedBy {
 }
 
 impl IsolationPolicy {
-    /// Returns the reason why a plugin runs in its own process, or `None` if it runs in the host's process.
-    pub(crate) fn reason(&self, manifest: &Manifest) -> Option<IsolatedBy> {
-        let configured = self.configured.get(&manifest.name);
+    /// Returns the reason why a plugin runs in its own process, or `None` if it runs in the host's process. `by_target` is
+    /// the path of the configuration file whose named target isolates its plugin.
+    pub(crate) fn reason(&self, manifest: &Manifest, by_target: Option<&PathBuf>) -> Option<IsolatedBy> {
+        let configured = self.configured.get(&manifest.name).or(by_target);
         match (manifest.isolation, manifest.panic) {
             _ if manifest.is_process() => Some(IsolatedBy::Program),
             (Isolation::Required, _) => Some(IsolatedBy::Manifest),
@@ -82,7 +83,7 @@ impl IsolationPolicy {
     /// Returns the result of [`reason`](Self::reason). Fails if the plugin must run in its own process and the program
     /// that hosts it is missing.
     pub(crate) fn check(&self, manifest: &Manifest) -> Result<Option<IsolatedBy>, LoadError> {
-        let reason = self.reason(manifest);
+        let reason = self.reason(manifest, None);
         if reason == Some(IsolatedBy::Program) {
             return Ok(reason);
         }
@@ -92,8 +93,13 @@ impl IsolationPolicy {
 
     /// Returns the parameters for starting a plugin in its own process, or `None` if it runs in the host's process. The
     /// process sees only the environment variables that the plugin declares or is allowed.
-    pub(crate) fn spawn_config(&self, file: &Path, manifest: &Manifest) -> Result<Option<SpawnConfig>, LoadError> {
-        let Some(why) = self.reason(manifest) else { return Ok(None) };
+    pub(crate) fn spawn_config(
+        &self,
+        file: &Path,
+        manifest: &Manifest,
+        by_target: Option<&PathBuf>,
+    ) -> Result<Option<SpawnConfig>, LoadError> {
+        let Some(why) = self.reason(manifest, by_target) else { return Ok(None) };
         let environment = SpawnConfig::environment(manifest, self.allowed(manifest));
         if why == IsolatedBy::Program {
             let program = ProcessProgram::find(file, manifest)?;
