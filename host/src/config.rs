@@ -22,6 +22,7 @@ use serde::Deserialize;
 use crate::Error;
 use crate::config_error::invalid_toml;
 use crate::discovery::config_warning::ConfiguredPlugins;
+use crate::discovery::search_path::environment;
 use crate::named_targets::{Definition, IsolationConfig, NamedTarget, TargetName};
 
 const MAX_BYTES: u64 = 4 << 20;
@@ -131,6 +132,19 @@ impl ConfigFile {
         }
         (isolated, variables)
     }
+}
+
+/// Returns the path of the user's configuration file, for the command that changes it.
+pub fn user_config_path() -> Option<PathBuf> {
+    ConfigFile::path(environment)
+}
+
+/// Checks the text of a configuration file, for the command that changes it.
+///
+/// # Errors
+/// The first fault, as a sentence fragment with the number of the line.
+pub fn check_user_config(text: &str) -> Result<(), String> {
+    ConfigFile::parse(text).map(drop)
 }
 
 #[cfg(test)]

@@ -155,7 +155,7 @@ impl Host {
             isolated_by_target: named.as_ref().filter(|named| named.is_isolated).map(|named| named.file.clone()),
             warnings: discovery.warnings_about(winner),
         };
-        let warning = named.as_ref().and_then(|named| discovery.scheme_warning(&named.name, &named.file));
+        let warning = named.as_ref().and_then(|named| discovery.scheme_warning(named));
         Ok(Target::new(Arc::clone(&self.0.loader), uri.clone(), plugin).with_name(named, warning))
     }
 

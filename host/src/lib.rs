@@ -39,6 +39,8 @@ pub use client::predictions::PredictionsResponse;
 pub use client::record::Record;
 pub use client::target::Target;
 pub use client::usage::Usage;
+#[doc(hidden)]
+pub use config::{check_user_config, user_config_path};
 pub use discovery::candidate::{Candidate, CandidateState};
 pub use discovery::digest::Digest;
 pub use discovery::lock::Lock;

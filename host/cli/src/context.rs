@@ -10,6 +10,7 @@ use mlflow_deploy::settings::Schema;
 use mlflow_deploy::{ClientOptions, Config, DeployClient, Discovery, Host, Secret, Target};
 use mlflow_deploy_plugin_api::{Deadline, sync};
 use serde_json::{Map, Value};
+use tokio::sync::watch;
 
 use crate::args::{ClientArguments, ConfigArguments};
 use crate::report::{CliError, Report};
@@ -21,13 +22,14 @@ use crate::settings::{SettingKind, merge};
 pub(crate) struct Context {
     pub(crate) host: Host,
     pub(crate) report: Report,
-    deadline: Option<Deadline>,
+    /// The deadline of the verb. The executor ends a verb that exceeds it.
+    deadline: watch::Sender<Option<Deadline>>,
     /// The clients and calls to drop after the result is written, because a plugin may block when they are dropped.
     kept_alive: Mutex<Vec<Box<dyn Any + Send>>>,
 }
 
 impl Context {
-    pub(crate) fn new(host: Host, report: Report, deadline: Option<Deadline>) -> Self {
+    pub(crate) fn new(host: Host, report: Report, deadline: watch::Sender<Option<Deadline>>) -> Self {
         Self { host, report, deadline, kept_alive: Mutex::default() }
     }
 
@@ -80,25 +82,40 @@ impl Context {
     /// Opens a client of the target. Loading the plugin, opening the client and the calls of the client share one
     /// deadline.
     pub(crate) async fn open(&self, target: &Target, arguments: &ClientArguments) -> Result<DeployClient, CliError> {
-        self.open_with(target, &self.options(target, arguments)?).await
+        let options = self.options(target, arguments)?;
+        if let (None, Some(timeout)) = (self.remaining(), timeout(target)) {
+            self.deadline.send_replace(Some(Deadline::after(timeout)));
+        }
+        self.open_with(target, &options, None).await
     }
 
     /// Opens a client that does not send a request again, if the target has the option `max_retries`. Returns also the
-    /// number of retries that the options, the environment or the target specify.
+    /// number of retries that the options, the named target, the environment or the target specify. The timeout of a named
+    /// target applies to each call.
     pub(crate) async fn open_without_retries(
         &self,
         target: &Target,
         arguments: &ClientArguments,
     ) -> Result<(DeployClient, u32), CliError> {
         let mut options = self.options(target, arguments)?;
+        if !options.contains_key(retries::OPTION) {
+            let default = target.default_option(retries::OPTION, self.remaining()).await?;
+            options.extend(default.map(|default| (retries::OPTION.to_owned(), default)));
+        }
         let max_retries = retries::take(&mut options, target.manifest());
-        Ok((self.open_with(target, &options).await?, max_retries))
+        Ok((self.open_with(target, &options, timeout(target)).await?, max_retries))
     }
 
-    async fn open_with(&self, target: &Target, options: &Map<String, Value>) -> Result<DeployClient, CliError> {
+    /// Opens a client. `timeout` is the time limit of each call if the verb has no deadline.
+    async fn open_with(
+        &self,
+        target: &Target,
+        options: &Map<String, Value>,
+        timeout: Option<Duration>,
+    ) -> Result<DeployClient, CliError> {
         let client = target.open(&ClientOptions::new(options)?, self.remaining()).await?;
         self.keep_alive(client.clone());
-        Ok(client.with_timeout(self.remaining()))
+        Ok(client.with_timeout(self.remaining().or(timeout)))
     }
 
     /// Reads the client options. The manifest of the target's plugin gives the types of the keys.
@@ -117,7 +134,13 @@ impl Context {
         merge(kind, file, arguments, schema, self.report.stderr())
     }
 
-    fn remaining(&self) -> Option<Duration> {
-        self.deadline.map(Deadline::remaining)
+    /// Returns the remaining time of the verb; `None` if it has no deadline.
+    pub(crate) fn remaining(&self) -> Option<Duration> {
+        self.deadline.borrow().map(Deadline::remaining)
     }
+}
+
+/// Returns the timeout of a named target.
+fn timeout(target: &Target) -> Option<Duration> {
+    target.named()?.timeout
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use mlflow_deploy::STACK_SIZE;
 use mlflow_deploy_plugin_api::Deadline;
 use tokio::runtime::Builder;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{sleep, sleep_until, timeout};
 
 use crate::report::{CliError, Stderr};
@@ -32,10 +32,11 @@ const SPINNER_DELAY: Duration = Duration::from_millis(300);
 const SPINNER_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The options of [`execute`]: the deadline of the verb, and its response to an interrupt.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(crate) struct ExecuteOptions {
-    /// The deadline of the verb. The verb can report the error itself until [`Deadline::PROCESS_GRACE`] later.
-    pub(crate) deadline: Option<Deadline>,
+    /// The deadline of the verb, which the verb may set later. The verb can report the error itself until
+    /// [`Deadline::PROCESS_GRACE`] after the deadline.
+    pub(crate) deadline: watch::Receiver<Option<Deadline>>,
     /// True if the verb stops its server itself when it is interrupted.
     pub(crate) stops_gracefully: bool,
 }
@@ -140,9 +141,15 @@ async fn wait_for_shutdown(shut_down: oneshot::Receiver<()>, signals: &mut Termi
 }
 
 /// Waits for a signal or the deadline, and returns the error that ends the verb. Shows the spinner while it waits.
-async fn end_early(deadline: Option<Deadline>, signals: &mut TerminationSignals, stderr: &Stderr) -> CliError {
+async fn end_early(
+    mut deadline: watch::Receiver<Option<Deadline>>,
+    signals: &mut TerminationSignals,
+    stderr: &Stderr,
+) -> CliError {
     let expiry = async {
-        let Some(deadline) = deadline else { return std::future::pending().await };
+        let set = deadline.wait_for(Option::is_some).await.map_or(None, |deadline| *deadline);
+        // The verb has ended without a deadline.
+        let Some(deadline) = set else { return std::future::pending().await };
         sleep_until(deadline.extended(Deadline::PROCESS_GRACE).instant().into()).await;
         deadline.limit()
     };

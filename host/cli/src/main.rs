@@ -22,6 +22,7 @@ mod retries;
 mod run;
 mod settings;
 mod signals;
+mod targets;
 
 use mlflow_deploy::command;
 

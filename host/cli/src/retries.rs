@@ -4,7 +4,7 @@ use mlflow_deploy::manifest::Manifest;
 use serde_json::{Map, Value};
 
 /// The option with which targets take the number of retries.
-const OPTION: &str = "max_retries";
+pub(crate) const OPTION: &str = "max_retries";
 
 /// The variable with which MLflow's targets take the number of retries.
 const VARIABLE: &str = "MLFLOW_HTTP_REQUEST_MAX_RETRIES";

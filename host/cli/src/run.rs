@@ -5,20 +5,21 @@ use std::path::PathBuf;
 use mlflow_deploy::args::GetDeployment;
 use mlflow_deploy::{Host, command};
 use mlflow_deploy_plugin_api::Deadline;
+use tokio::sync::watch;
 
 use crate::args::{Cli, Global, Plugins, Verb};
 use crate::context::Context;
 use crate::executor::{ExecuteOptions, execute};
 use crate::report::{CliError, Report, Stderr};
-use crate::{batch, deployments, endpoints, help, local, man, plugins, predict};
+use crate::{batch, deployments, endpoints, help, local, man, plugins, predict, targets};
 
 /// Runs the verb of the command line and returns the exit code.
 pub(crate) fn run(cli: Cli) -> u8 {
     let report = Report::new(&cli.global);
     let to_stderr = report.clone();
     let _guard = command::on_exit(move || to_stderr.write_error(&CliError::PluginExited));
-    let deadline = cli.verb.timeout().map(Deadline::after);
-    let options = ExecuteOptions { deadline, stops_gracefully: matches!(cli.verb, Verb::RunLocal(_)) };
+    let (deadline, current) = watch::channel(cli.verb.timeout().map(Deadline::after));
+    let options = ExecuteOptions { deadline: current, stops_gracefully: matches!(cli.verb, Verb::RunLocal(_)) };
     execute(start(cli, report.clone(), deadline), options, report.stderr(), |result| match result {
         Ok(()) => 0,
         Err(error) => report.write_error(&error),
@@ -26,7 +27,11 @@ pub(crate) fn run(cli: Cli) -> u8 {
 }
 
 /// Runs the verb. Returns its result and the context. The caller drops the context after it has written the result.
-async fn start(mut cli: Cli, report: Report, deadline: Option<Deadline>) -> (Result<(), CliError>, Option<Context>) {
+async fn start(
+    mut cli: Cli,
+    report: Report,
+    deadline: watch::Sender<Option<Deadline>>,
+) -> (Result<(), CliError>, Option<Context>) {
     if let Verb::Plugins(Plugins::Retry { plugins }) = &cli.verb {
         // A file to retry may be outside of the search path.
         let files = plugins.iter().map(PathBuf::from).filter(|path| path.is_file());
@@ -62,6 +67,7 @@ async fn verb(cli: Cli, context: &Context) -> Result<(), CliError> {
         Verb::RunLocal(verb) => local::run(verb, context).await,
         Verb::Help(verb) => help::run(verb.target.target.as_deref(), context).await,
         Verb::Plugins(verb) => plugins::run(&verb, &cli.global, context).await,
+        Verb::Targets { verb } => targets::run(verb, context).await,
         Verb::Completions { shell } => man::completions(shell, &context.report),
         Verb::Man(manual) => man::manual(&manual, &context.report),
     }

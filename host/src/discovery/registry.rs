@@ -1,14 +1,12 @@
 //! Chooses the plugin for a scheme from the plugins that the search found. Loads nothing.
 
-use std::path::Path;
-
 use mlflow_deploy_plugin_api::TargetUri;
 use mlflow_deploy_plugin_api::manifest::Manifest;
 
-use crate::Error;
 use crate::discovery::candidate::{Candidate, CandidateState};
 use crate::discovery::no_plugin::NoPlugin;
 use crate::discovery::scan::Discovery;
+use crate::{Error, NamedTarget};
 
 /// The plugin that [`Discovery::choose`] chose for a scheme, and the plugins that it shadows.
 #[derive(Clone, Debug)]
@@ -99,8 +97,9 @@ impl Discovery {
         self.candidates.iter().filter(is_used).filter_map(|candidate| Some((candidate, candidate.manifest()?)))
     }
 
-    /// Returns a warning if a plugin serves the name of a named target of `file` as a scheme.
-    pub(crate) fn scheme_warning(&self, name: &str, file: &Path) -> Option<String> {
+    /// Returns a warning if a plugin serves the name of a named target as a scheme.
+    pub fn scheme_warning(&self, target: &NamedTarget) -> Option<String> {
+        let NamedTarget { name, file, .. } = target;
         let plugin = self.serving(&name.to_lowercase()).next()?;
         let (file, plugin) = (file.display(), plugin.path.display());
         Some(format!(
@@ -109,7 +108,7 @@ impl Discovery {
     }
 
     /// Returns the usable plugins that serve a scheme, in the order of the search path.
-    pub(crate) fn serving(&self, scheme: &str) -> impl Iterator<Item = &Candidate> {
+    fn serving(&self, scheme: &str) -> impl Iterator<Item = &Candidate> {
         let serves = move |candidate: &&Candidate| {
             candidate.manifest().is_some_and(|manifest| manifest.schemes.iter().any(|served| served == scheme))
         };

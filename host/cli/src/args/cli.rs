@@ -64,6 +64,9 @@ pub(crate) struct Global {
     pub(crate) quiet: bool,
 }
 
+/// The verbs that have verbs of their own.
+const VERB_GROUPS: [&str; 2] = ["plugins", "targets"];
+
 /// The part of a command line before its verb, and the rest of it.
 #[derive(Debug, Parser)]
 struct BeforeVerb {
@@ -86,8 +89,8 @@ impl Global {
     /// same option. `line` is a valid command line.
     fn add_options_before_the_verb(&mut self, line: impl Iterator<Item = OsString>) {
         let mut rest: Vec<_> = line.collect();
-        // Only `plugins` has verbs of its own.
-        let is_verb = |argument: &OsString| !argument.as_encoded_bytes().starts_with(b"-") && argument != "plugins";
+        let is_group = |verb: &OsString| VERB_GROUPS.iter().any(|group| verb == group);
+        let is_verb = |argument: &OsString| !argument.as_encoded_bytes().starts_with(b"-") && !is_group(argument);
         if rest.get(1).is_none_or(is_verb) {
             return;
         }
@@ -97,7 +100,7 @@ impl Global {
             parts.push(part.global);
             let Rest::Arguments(arguments) = part.rest;
             rest = arguments;
-            if rest.first().is_none_or(|verb| verb != "plugins") {
+            if !rest.first().is_some_and(is_group) {
                 break;
             }
             verbs.push(rest.remove(0));
@@ -171,6 +174,8 @@ mod tests {
             ("--plugin-dir=a --plugin-dir b plugins list --plugin x --plugin y", "a b", "x y", "", 0),
             ("plugins list --plugin-dir b --plugin-dir a -vv", "b a", "", "", 2),
             ("-q --plugin-dir a plugins list", "a", "", "", 0),
+            ("-v --plugin-dir a targets --plugin-dir b", "a b", "", "", 1),
+            ("--plugin-dir a targets --plugin-dir b check --plugin-dir c -v", "a b c", "", "", 1),
             ("--trusted-plugin t --plugin-dir a plugins --plugin-dir b list --plugin-dir c", "a b c", "", "t", 0),
             ("--trusted-plugin t -vv predict -t x --name n -I - --trusted-plugin u -v", "", "", "t u", 3),
         ] {

@@ -9,8 +9,9 @@ use mlflow_deploy::Secret;
 /// The argument that selects the target.
 #[derive(Args, Debug)]
 pub(crate) struct TargetArgument {
-    /// Target URI, such as `databricks` or `http://localhost:5000` [default: `MLFLOW_DEPLOYMENTS_TARGET`].
-    #[arg(short, long, value_name = "URI")]
+    /// Target URI, such as `databricks` or `http://localhost:5000`, or name of a target that `mlflow-deploy targets` lists
+    /// [default: `MLFLOW_DEPLOYMENTS_TARGET`].
+    #[arg(short, long, value_name = "TARGET")]
     pub(crate) target: Option<String>,
 }
 
@@ -20,7 +21,7 @@ pub(crate) struct ClientArguments {
     #[command(flatten)]
     pub(crate) target: TargetArgument,
 
-    /// Client option in the syntax of `--config`. Overrides the environment. Can be repeated.
+    /// Client option in the syntax of `--config`. Overrides the environment and a named target. Can be repeated.
     #[arg(long = "option", value_name = "KEY=VALUE")]
     pub(crate) options: Vec<Secret>,
 
@@ -28,7 +29,7 @@ pub(crate) struct ClientArguments {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) options_file: Option<PathBuf>,
 
-    /// Time limit in seconds.
+    /// Time limit in seconds [default: that of a named target].
     #[arg(long, value_name = "SECONDS", value_parser = seconds, allow_negative_numbers = true)]
     pub(crate) timeout: Option<Duration>,
 }

@@ -4,6 +4,7 @@ mod batch_arguments;
 mod cli;
 mod common;
 mod operations;
+mod target_arguments;
 mod verb_arguments;
 mod verbs;
 
@@ -13,6 +14,7 @@ pub(crate) use common::{
     ClientArguments, ConfigArguments, InputsFormat, NameOrEndpoint, OutputArguments, PlotArguments, PredictionsForm,
 };
 pub(crate) use operations::verb_of;
+pub(crate) use target_arguments::{AddTarget, IsolationChoice, Targets};
 pub(crate) use verb_arguments::{
     Create, CreateEndpointArguments, Delete, Invoke, Manual, PredictArguments, RunLocal, Update,
     UpdateEndpointArguments,

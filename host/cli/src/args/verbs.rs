@@ -8,6 +8,7 @@ use clap_complete::Shell;
 
 use super::batch_arguments::PredictBatch;
 use super::common::{ClientArguments, PlotArguments, PredictionsForm};
+use super::target_arguments::Targets;
 use super::verb_arguments::{
     Create, CreateEndpointArguments, Delete, Help, Invoke, Manual, PredictArguments, RunLocal, Update,
     UpdateEndpointArguments,
@@ -138,6 +139,15 @@ pub(crate) enum Verb {
     #[command(subcommand)]
     Plugins(Plugins),
 
+    /// List, check and change named targets.
+    ///
+    /// A named target is a table `[targets.NAME]` of the user's `config.toml`: a target URI with client options, whose
+    /// secrets are read when the target is used. Without a command, lists them.
+    Targets {
+        #[command(subcommand)]
+        verb: Option<Targets>,
+    },
+
     /// Print a completion script for a shell.
     Completions {
         /// The shell to complete in.
@@ -193,7 +203,7 @@ pub(crate) enum Plugins {
 
     /// Print the plugin that serves a target, and the plugins that it shadows.
     Which {
-        /// The target URI.
+        /// The target URI, or the name of a target.
         target: String,
     },
 }
@@ -266,7 +276,10 @@ impl Verb {
             | Self::Update(Update { client, .. })
             | Self::UpdateEndpoint(UpdateEndpointArguments { client, .. }) => client.timeout,
             Self::Help(help) => Some(help.timeout),
-            Self::Completions { .. } | Self::Man(_) | Self::Plugins(_) | Self::RunLocal(_) => None,
+            Self::Targets { verb: Some(Targets::Check { timeout, .. }) } => Some(*timeout),
+            Self::Completions { .. } | Self::Man(_) | Self::Plugins(_) | Self::RunLocal(_) | Self::Targets { .. } => {
+                None
+            }
         }
     }
 }

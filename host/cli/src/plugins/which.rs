@@ -34,18 +34,25 @@ struct WhichPlugin<'a> {
 }
 
 pub(super) fn run(target: &str, context: &Context) -> Result<(), CliError> {
-    let target = TargetUri::parse(target).map_err(Error::from)?;
+    let named = context.host.named_targets()?.find(|named| named.name == target);
+    let (uri, plugin) = match named {
+        Some(named) => (named.uri.clone(), named.plugin.as_deref()),
+        None => (TargetUri::parse(target).map_err(Error::from)?, None),
+    };
     let lock = context.host.lock()?;
     let discovery = context.discover();
-    let choice = discovery.choose(&target)?;
+    if let Some(warning) = named.and_then(|named| discovery.scheme_warning(named)) {
+        context.report.stderr().warning(&warning);
+    }
+    let choice = discovery.choose_plugin(&uri, plugin)?;
     if let Some(refusal) = FileCheck::of(choice.winner, lock.as_ref()).refusal {
         return Err(Error::Load { path: choice.winner.path.clone(), refusal }.into());
     }
     let serves = |candidate: &&Candidate| {
-        candidate.declared().is_some_and(|manifest| manifest.schemes.iter().any(|scheme| scheme == target.scheme()))
+        candidate.declared().is_some_and(|manifest| manifest.schemes.iter().any(|scheme| scheme == uri.scheme()))
     };
     let which = WhichReport {
-        scheme: target.scheme(),
+        scheme: uri.scheme(),
         winner: WhichPlugin::new(choice.winner).expect("a chosen plugin has a manifest"),
         shadowed: choice.shadowed.iter().filter_map(|candidate| WhichPlugin::new(candidate)).collect(),
         refused: discovery

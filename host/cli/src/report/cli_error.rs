@@ -41,6 +41,8 @@ pub(crate) enum CliError {
     Timeout(Duration),
     /// An error that the host or the target returned.
     Target(Error),
+    /// Some named targets cannot be used. `first` is the error of the first one.
+    TargetsFailed { failed: usize, targets: usize, first: Box<Error> },
     /// Some rows of `predict-batch` have no answer. `errors` is the file that records their errors.
     RowsFailed { failed: u64, rows: u64, errors: Option<PathBuf> },
     /// The check of a verb failed. The verb has already printed the details.
@@ -96,18 +98,8 @@ impl CliError {
             Self::NotAPlugin(_) | Self::CheckFailed(_) => 3,
             Self::PluginExited => 4,
             Self::Timeout(_) => 6,
-            Self::Target(error) => match error {
-                Error::Ambiguous { .. } | Error::Load { .. } | Error::NoPlugin(_) => 3,
-                Error::Config { .. } | Error::NoTarget => 2,
-                error if *error.code() == ErrorCode::PLUGIN_CRASHED => 4,
-                error if *error.code() == ErrorCode::PLUGIN_PANICKED => 4,
-                error if *error.code() == ErrorCode::PLUGIN_PROTOCOL_VIOLATION => 4,
-                error if *error.code() == ErrorCode::RESOURCE_DOES_NOT_EXIST => 5,
-                error if *error.code() == ErrorCode::DEADLINE_EXCEEDED => 6,
-                // Failed before a request was sent: the usage is invalid.
-                error if error.http_status().is_none() && USAGE_CODES.contains(error.code()) => 2,
-                _ => 1,
-            },
+            Self::TargetsFailed { first: error, .. } => exit_code_of(error),
+            Self::Target(error) => exit_code_of(error),
         }
     }
 
@@ -118,6 +110,9 @@ impl CliError {
             Self::ClosedPipe => (String::new(), String::new()),
             Self::Input(message) | Self::CheckFailed(message) => (message.clone(), String::new()),
             Self::Interrupted | Self::Stopped => ("interrupted".to_owned(), String::new()),
+            Self::TargetsFailed { failed, targets, .. } => {
+                (format!("{failed} of {targets} named targets cannot be used"), String::new())
+            }
             Self::RowsFailed { failed, rows, errors } => {
                 let records = match errors {
                     Some(errors) => format!("`{}` has their errors", errors.display()),
@@ -180,12 +175,16 @@ impl CliError {
             }
             Self::Target(Error::NoPlugin(missing)) => {
                 let found = json!(Listing::new(&missing.discovery, None));
-                let details =
+                let mut details =
                     json!({ "target": missing.target.to_string(), "nearest": missing.nearest, "found": found });
+                if let Some(unread) = &missing.unread_file {
+                    details["project_file"] = unread.as_str().into();
+                }
                 let code = &ErrorCode::PLUGIN_NOT_FOUND;
                 return json!({ "code": code, "message": message, "retryable": false, "details": details });
             }
             Self::Target(error) => error.code(),
+            Self::TargetsFailed { first, .. } => first.code(),
             Self::ClosedPipe | Self::Interrupted | Self::Stopped => &ErrorCode::CANCELLED,
             Self::Input(_) | Self::OutputError(_) => &ErrorCode::INVALID_PARAMETER_VALUE,
             Self::NotAPlugin(_) | Self::CheckFailed(_) => &ErrorCode::PLUGIN_LOAD_FAILED,
@@ -194,6 +193,22 @@ impl CliError {
             Self::RowsFailed { .. } => &ErrorCode::BAD_REQUEST,
         };
         json!({ "code": code, "message": message, "retryable": false })
+    }
+}
+
+/// Returns the exit code of an error that the host or the target returned.
+fn exit_code_of(error: &Error) -> u8 {
+    match error {
+        Error::Ambiguous { .. } | Error::Load { .. } | Error::NoPlugin(_) => 3,
+        Error::Config { .. } | Error::NoTarget => 2,
+        error if *error.code() == ErrorCode::PLUGIN_CRASHED => 4,
+        error if *error.code() == ErrorCode::PLUGIN_PANICKED => 4,
+        error if *error.code() == ErrorCode::PLUGIN_PROTOCOL_VIOLATION => 4,
+        error if *error.code() == ErrorCode::RESOURCE_DOES_NOT_EXIST => 5,
+        error if *error.code() == ErrorCode::DEADLINE_EXCEEDED => 6,
+        // Failed before a request was sent: the usage is invalid.
+        error if error.http_status().is_none() && USAGE_CODES.contains(error.code()) => 2,
+        _ => 1,
     }
 }
 

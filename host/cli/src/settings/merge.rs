@@ -63,7 +63,7 @@ fn insert(members: &mut Map<String, Value>, path: &[&str], value: Value) -> Resu
 
 /// Fails if the schema does not allow the key. Prints a warning if the key is allowed, but looks like a typo of a known
 /// key.
-fn check_key(kind: SettingKind, name: &str, schema: Schema<'_>, stderr: &Stderr) -> Result<(), CliError> {
+pub(crate) fn check_key(kind: SettingKind, name: &str, schema: Schema<'_>, stderr: &Stderr) -> Result<(), CliError> {
     let Some(Unexpected { nearest, is_closed }) = schema.unexpected(name) else { return Ok(()) };
     // A text much longer than any key may be a secret value without its key.
     let longest = schema.names().map(str::len).max().unwrap_or_default();

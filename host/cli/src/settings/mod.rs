@@ -8,4 +8,4 @@ mod setting;
 mod yaml;
 
 pub(crate) use config_or_option::SettingKind;
-pub(crate) use merge::merge;
+pub(crate) use merge::{check_key, merge};
