@@ -69,7 +69,7 @@ pub enum Error {
     /// The call specifies no target, and no current target is set.
     #[error("no deployments target has been set: specify a target, or set `MLFLOW_DEPLOYMENTS_TARGET`")]
     NoTarget,
-    /// The target URI is invalid, or the plugin returned this error.
+    /// The target URI is invalid, a secret of a named target cannot be read, or the plugin returned this error.
     #[error(transparent)]
     Target(#[from] mlflow_deploy_plugin_api::Error),
 }

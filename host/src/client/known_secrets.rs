@@ -35,7 +35,10 @@ impl KnownSecrets {
     /// Returns a text without the secrets.
     pub(crate) fn hide(&self, text: String) -> String {
         let redactor = sync::lock(&self.0).redactor.clone();
-        redactor.map_or_else(|| text.clone(), |redactor| redactor.hide(&text))
+        match redactor {
+            Some(redactor) => redactor.hide(&text),
+            None => text,
+        }
     }
 }
 

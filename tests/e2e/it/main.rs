@@ -27,6 +27,7 @@ mod json_output;
 mod library_warnings;
 mod local;
 mod manifest_check;
+mod named_targets;
 mod nameless_records;
 mod numpy_dtypes;
 mod openai;

@@ -8,8 +8,8 @@ use std::fs;
 use mlflow_deploy::manifest::TARGET;
 use mlflow_deploy_test_support::cdylib;
 
-#[test]
-fn transcripts() {
+/// Runs the transcripts that match a pattern. They share a search path and a configuration.
+fn run_transcripts(pattern: &str) {
     let (plugins, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let library = plugins.path().join("faketarget.so");
     fs::copy(cdylib::path("mlflow-deploy-fixture-faketarget"), library).unwrap();
@@ -24,7 +24,20 @@ fn transcripts() {
         .env("MLFLOW_DEPLOY_PLUGIN_PATH", plugins.path().to_str().unwrap())
         .insert_var("[PLUGINS]", plugins.path().to_str().unwrap().to_owned())
         .unwrap()
+        .insert_var("[CONFIG]", state.path().to_str().unwrap().to_owned())
+        .unwrap()
         .insert_var("[TARGET]", TARGET)
         .unwrap();
-    cases.case("cmd/*.trycmd");
+    cases.case(pattern);
+}
+
+#[test]
+fn transcripts() {
+    run_transcripts("cmd/*.trycmd");
+}
+
+/// These transcripts change the configuration, so the others do not share it.
+#[test]
+fn transcripts_of_targets() {
+    run_transcripts("cmd/targets/*.trycmd");
 }

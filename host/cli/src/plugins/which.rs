@@ -44,7 +44,9 @@ pub(super) fn run(target: &str, context: &Context) -> Result<(), CliError> {
     if let Some(warning) = named.and_then(|named| discovery.scheme_warning(named)) {
         context.report.stderr().warning(&warning);
     }
-    let choice = discovery.choose_plugin(&uri, plugin)?;
+    // The host's error also lists the named targets.
+    let with_names = |error| context.host.target(Some(target)).err().unwrap_or(error);
+    let choice = discovery.choose_plugin(&uri, plugin).map_err(with_names)?;
     if let Some(refusal) = FileCheck::of(choice.winner, lock.as_ref()).refusal {
         return Err(Error::Load { path: choice.winner.path.clone(), refusal }.into());
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use mlflow_deploy::{Error, ErrorCode, TargetError, nearest};
+use mlflow_deploy::{Error, ErrorCode, ProjectTrust, TargetError, nearest};
 use mlflow_deploy_plugin_api::text::line;
 use serde::Serialize;
 use serde_json::json;
@@ -79,6 +79,9 @@ fn text(checked: &[CheckedTarget]) -> String {
 
 /// Returns the error for a name that no target has.
 pub(super) fn unknown(name: &str, context: &Context) -> Result<CliError, CliError> {
+    if let Some(unread) = context.host.project_file()?.filter(|file| file.trust != ProjectTrust::Trusted) {
+        context.report.stderr().warning(&unread.to_string());
+    }
     let known: Vec<_> = context.host.named_targets()?.map(|target| target.name.as_str()).collect();
     let mut message = format!("no target has the name `{name}`");
     if let Some(nearest) = nearest(name, known.iter().copied()) {
