@@ -18,6 +18,9 @@ use crate::settings::{Schema, Unexpected};
 /// The maximum run time of a program that prints a secret. The deadline of the caller may be earlier.
 const MAX_RUN_TIME: Duration = Duration::from_secs(60);
 
+/// The maximum time that a dropped future waits for the end of such a program.
+const MAX_KILL_TIME: Duration = Duration::from_millis(100);
+
 /// The options of a client, and the secrets among them.
 pub(crate) struct CompleteOptions {
     pub(crate) options: ClientOptions,
@@ -66,17 +69,37 @@ async fn read(
 ) -> Result<Values> {
     let is_immediate = keys.iter().all(|key| !target.options[key].is_read_later());
     let (target, schema) = (Arc::clone(target), schema.clone());
-    let (_caller, cancelled) = mpsc::channel();
+    let (caller, cancelled) = mpsc::channel();
     let work = move || read_now(&target, keys, Schema::new(Some(&schema)), deadline, &cancelled);
     if is_immediate {
         return work();
     }
     let (sender, done) = oneshot::channel();
+    let (end, ended) = mpsc::channel::<()>();
+    let _running = RunningThread { caller: Some(caller), ended };
     let failed = |error: &dyn std::error::Error| Error::internal(format!("failed to read the secrets: {error}"));
-    // Sending fails if the caller does not need the secrets any more.
-    let spawned = thread::Builder::new().name("secrets".to_owned()).spawn(move || drop(sender.send(work())));
-    spawned.map_err(|error| failed(&error))?;
+    let work = move || {
+        // Sending fails if the caller does not need the secrets any more.
+        drop(sender.send(work()));
+        drop(end);
+    };
+    thread::Builder::new().name("secrets".to_owned()).spawn(work).map_err(|error| failed(&error))?;
     done.await.map_err(|error| failed(&error))?
+}
+
+/// A thread that may run a program. Dropping the value stops the program, and waits a moment until it is killed, because
+/// the process may exit next.
+struct RunningThread {
+    caller: Option<mpsc::Sender<()>>,
+    /// A channel whose sender is dropped at the end of the thread.
+    ended: Receiver<()>,
+}
+
+impl Drop for RunningThread {
+    fn drop(&mut self) {
+        self.caller = None;
+        let _ended = self.ended.recv_timeout(MAX_KILL_TIME);
+    }
 }
 
 fn read_now(

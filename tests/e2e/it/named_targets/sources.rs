@@ -1,10 +1,14 @@
 //! Checks that a secret from each place reaches the server, and appears nowhere else.
 
 use std::fs::{self, Permissions};
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, Mutex};
+use std::thread;
 
 use mlflow_deploy_test_support::server::{Answer, Server};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use serde_json::json;
 
 use super::fixture::{HERMIT, Home, OPENAI, command_lines_with};
@@ -124,4 +128,27 @@ fn a_secret_that_cannot_be_read_is_an_error_with_the_reason() {
     fs::write(home.config(), config(&format!("{{ command = [{slow:?}] }}"))).unwrap();
     let ran = home.run("predict -t prod --endpoint e -I - --timeout 0.5").plugin(HERMIT).stdin("1").run();
     assert_eq!(ran.code, 6, "{ran:?}");
+}
+
+/// A program of an interrupted run must not outlive it.
+#[test]
+fn an_interrupt_ends_the_program_of_a_secret() {
+    let home = Home::new("");
+    let pid_file = home.outside("pid");
+    let script =
+        home.script("slow", &format!("echo $$ > '{0}.new'; mv '{0}.new' '{0}'; exec sleep 600", pid_file.display()));
+    let config = format!("[targets.t]\nuri = 'hermit'\n[targets.t.options]\nkey = {{ command = [{script:?}] }}\n");
+    fs::write(home.config(), config).unwrap();
+    let mut command = home.run("predict -t t --endpoint e -I -").plugin(HERMIT).stdin("1").spawn();
+    while !pid_file.exists() {
+        assert!(command.try_wait().unwrap().is_none(), "the command waits for the program");
+        thread::yield_now();
+    }
+    let program: i32 = fs::read_to_string(pid_file).unwrap().trim().parse().unwrap();
+    let program = pidfd_open(Pid::from_raw(program).unwrap(), PidfdFlags::empty()).unwrap();
+    kill_process(Pid::from_child(&command), Signal::TERM).unwrap();
+    assert_eq!(command.wait().unwrap().code(), Some(130));
+    let mut program = [PollFd::from_borrowed_fd(program.as_fd(), PollFlags::IN)];
+    let patience = Timespec { tv_sec: 20, tv_nsec: 0 };
+    assert_eq!(poll(&mut program, Some(&patience)).unwrap(), 1, "the program lives on");
 }
