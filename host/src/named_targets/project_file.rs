@@ -16,9 +16,6 @@ use crate::config_error::invalid_toml;
 use crate::discovery::digest::Digest;
 use crate::{Error, state_file};
 
-/// The name of a project file.
-const NAME: &str = "mlflow-deploy.toml";
-
 /// The maximum size of a project file in bytes.
 const MAX_BYTES: u64 = 4 << 20;
 
@@ -53,6 +50,9 @@ struct ProjectTables {
 }
 
 impl ProjectFile {
+    /// The name of a project file.
+    pub const NAME: &str = "mlflow-deploy.toml";
+
     /// Finds the project file and reads its targets if the user trusts it. `variable` looks up an environment variable.
     pub(super) fn find(variable: impl Fn(&str) -> Option<OsString>) -> Result<Option<(Self, Vec<NamedTarget>)>, Error> {
         let Ok(folder) = std::env::current_dir() else { return Ok(None) };
@@ -110,7 +110,7 @@ impl ProjectFile {
 
     /// Returns the real path of the project file in `folder`, or in the nearest folder above it.
     fn nearest(folder: &Path) -> Option<PathBuf> {
-        folder.ancestors().map(|folder| folder.join(NAME)).find(|path| path.is_file())?.canonicalize().ok()
+        folder.ancestors().map(|folder| folder.join(Self::NAME)).find(|path| path.is_file())?.canonicalize().ok()
     }
 }
 
@@ -142,7 +142,7 @@ mod tests {
     fn a_project_file_is_read_until_it_changes() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
-        let (path, state) = (root.join(NAME), root.join("state"));
+        let (path, state) = (root.join(ProjectFile::NAME), root.join("state"));
         fs::create_dir_all(root.join("a/b")).unwrap();
         fs::write(&path, "[targets.one]\nuri = 'a'\n").unwrap();
         assert_eq!(ProjectFile::nearest(&root.join("a/b")), Some(path.clone()));
@@ -158,7 +158,7 @@ mod tests {
         ProjectFile::trust_in(&path, Some(&state)).unwrap();
         assert_eq!(open(), (ProjectTrust::Trusted, vec!["two".to_owned()]));
         // The same content at another path is not trusted.
-        let other = root.join("a").join(NAME);
+        let other = root.join("a").join(ProjectFile::NAME);
         fs::copy(&path, &other).unwrap();
         assert_eq!(ProjectFile::open(other, Some(&state)).unwrap().0.trust, ProjectTrust::Untrusted);
         assert_eq!(ProjectFile::open(path, None).unwrap().0.trust, ProjectTrust::Untrusted);
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn an_invalid_project_file_is_not_trusted() {
         let folder = tempfile::tempdir().unwrap();
-        let (path, state) = (folder.path().join(NAME), folder.path().join("state"));
+        let (path, state) = (folder.path().join(ProjectFile::NAME), folder.path().join("state"));
         for (text, message) in [
             ("[plugins.x]", "line 1: unknown field `plugins`, expected `targets`"),
             ("[targets.x]\nuri = 'a'\ntimeuot = 3", "line 3: unknown field `timeuot`, expected one of"),

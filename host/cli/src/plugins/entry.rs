@@ -74,6 +74,6 @@ pub(super) fn isolated_by(candidate: &Candidate) -> Option<String> {
 }
 
 /// Serializes a path as text. Replaces bytes that are not UTF-8, since JSON cannot represent them.
-pub(super) fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&path.to_string_lossy())
 }

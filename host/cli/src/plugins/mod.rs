@@ -12,7 +12,7 @@ mod retry;
 mod run;
 mod which;
 
-pub(crate) use self::entry::FileCheck;
+pub(crate) use self::entry::{FileCheck, lossy};
 pub(crate) use self::list::Listing;
 pub(crate) use self::lock::lock_file_path;
 pub(crate) use self::run::run;

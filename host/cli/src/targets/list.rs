@@ -8,10 +8,11 @@ use mlflow_deploy::settings::Schema;
 use mlflow_deploy::{Discovery, Error, NamedTarget, OptionSource, ProjectTrust, Secret, TargetUri};
 use mlflow_deploy_plugin_api::Redactor;
 use mlflow_deploy_plugin_api::text::{line, path};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::context::Context;
+use crate::plugins::lossy;
 use crate::report::CliError;
 
 /// A named target in the output.
@@ -137,9 +138,4 @@ fn phrase(option: &Value) -> String {
             value => format!("= {value}"),
         },
     }
-}
-
-/// Serializes a path as text. Replaces bytes that are not UTF-8, since JSON cannot represent them.
-fn lossy<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&path.to_string_lossy())
 }

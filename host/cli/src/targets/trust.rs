@@ -10,8 +10,7 @@ use serde_json::json;
 use crate::context::Context;
 use crate::report::CliError;
 
-/// The name of a project file.
-const NAME: &str = "mlflow-deploy.toml";
+const NAME: &str = ProjectFile::NAME;
 
 pub(super) fn run(file: Option<&Path>, context: &Context) -> Result<(), CliError> {
     let path = match file {
