@@ -1,11 +1,11 @@
 //! Checks the package for process plugins in Python, and the end of a process in Python during calls.
 
+use std::cell::Cell;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::mpsc;
-use std::thread;
 
+use futures_util::future::join_all;
 use mlflow_deploy::args::Predict;
 use mlflow_deploy::{Config, ErrorCode, Host, Payload, blocking};
 use rustix::process::{Pid, Signal, kill_process};
@@ -41,25 +41,25 @@ fn kill_of_the_process_fails_each_of_a_thousand_calls_once() {
         command.contains("py_echo.py")
     };
     let process = children(std::process::id()).into_iter().find(runs_example).unwrap();
-    let (sender, errors) = mpsc::channel();
-    thread::scope(|scope| {
-        let calls = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let client = &client;
-        scope.spawn(move || {
-            calls.block_on(async {
-                let tasks = tokio::task::LocalSet::new();
-                for _ in 0..CALLS {
-                    let (client, sender, request) = (client.clone(), sender.clone(), slow(3_600_000));
-                    tasks.spawn_local(async move { sender.send(client.predict(request).await.err()) });
-                }
-                tasks.await;
-            });
-        });
-        // A later call is answered, so the process has received all others.
-        blocking::wait(client.predict(slow(0))).unwrap();
-        kill_process(process, Signal::KILL).unwrap();
+    let begun = Cell::new(0);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let codes = runtime.block_on(async {
+        let call = async || {
+            begun.set(begun.get() + 1);
+            client.predict(slow(3_600_000)).await.unwrap_err().code().clone()
+        };
+        let end = async {
+            // One thread runs all tasks, so each call is sent when the last one has begun.
+            while begun.get() < CALLS {
+                tokio::task::yield_now().await;
+            }
+            // The process receives this call after the others.
+            client.predict(slow(0)).await.unwrap();
+            kill_process(process, Signal::KILL).unwrap();
+        };
+        let (codes, ()) = tokio::join!(join_all((0..CALLS).map(|_| call())), end);
+        codes
     });
-    let codes: Vec<_> = errors.iter().map(|error| error.unwrap().code().clone()).collect();
     assert_eq!(codes.len(), CALLS);
     assert!(codes.iter().all(|code| *code == ErrorCode::PLUGIN_CRASHED), "{codes:?}");
     assert_eq!(blocking::wait(client.predict(slow(0))).unwrap().bytes(), b"x");
