@@ -24,10 +24,12 @@ parser.add_argument("--name", help="the name of the plugin's entry point")
 parser.add_argument("--describe", action="store_true", help="print members of the manifest, and end")
 parser.add_argument("--run-local", action="store_true", help="serve one model; the bridge starts this")
 arguments = parser.parse_args()
+# The name of the scheme of all plugins.
+name = None if arguments.name == "python" else arguments.name
 
 if arguments.run_local:
     local_child.main()
 elif arguments.describe:
-    sys.exit(describe.main(arguments.name))
+    sys.exit(describe.main(name))
 else:
-    bridge.main(arguments.name)
+    bridge.main(name)

@@ -255,7 +255,7 @@ def serve(client: type[DeploymentClient]) -> NoReturn:
         sys.exit(f"error: mlflow-deploy starts this program: use `mlflow-deploy predict --plugin {manifest} ...`")
     fd = os.dup(0)  # not inherited by other programs
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    faulthandler.enable(2)
+    faulthandler.enable(2, all_threads=False)
     sys.stdout = open(1, "w", buffering=1, closefd=False)
     try:
         connection = wire.Connection(fd)

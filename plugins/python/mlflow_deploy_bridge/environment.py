@@ -62,7 +62,7 @@ def _of_mlflow() -> set[str]:
 
 
 def _of_package(plugin: Plugin) -> set[str]:
-    """Returns the variables that the files of the plugin's package name where they read the environment."""
+    """Returns the variables that the files of the plugin's package read."""
     module = getattr(plugin.module, "__file__", None)
     if not module or plugin.module.__name__.startswith("mlflow."):
         return set()

@@ -31,6 +31,18 @@ CODES = {
     503: "TEMPORARILY_UNAVAILABLE",
     504: "TEMPORARILY_UNAVAILABLE",
 }
+# Codes of cloud services that say more than the status.
+SERVICE_CODES = {
+    "AccessDenied": "PERMISSION_DENIED",
+    "AccessDeniedException": "PERMISSION_DENIED",
+    "NoSuchBucket": "RESOURCE_DOES_NOT_EXIST",
+    "NoSuchKey": "RESOURCE_DOES_NOT_EXIST",
+    "ResourceInUse": "RESOURCE_ALREADY_EXISTS",
+    "ResourceNotFound": "RESOURCE_DOES_NOT_EXIST",
+    "ResourceNotFoundException": "RESOURCE_DOES_NOT_EXIST",
+    "Throttling": "RESOURCE_EXHAUSTED",
+    "ThrottlingException": "RESOURCE_EXHAUSTED",
+}
 
 
 @contextmanager
@@ -51,38 +63,52 @@ def translated() -> Iterator[None]:
 
 def error_of(error: BaseException) -> DeploymentError:
     """Returns the error for an exception."""
+    if isinstance(error, DeploymentError):
+        return error
     if isinstance(error, SystemExit):
         return DeploymentError("INTERNAL_ERROR", f"the Python plugin called sys.exit({error.code!r})")
-    failure = next(filter(None, (http_failure(each) for each in chain(error))), None)
+    causes = list(chain(error))
+    failure = next(filter(None, map(http_failure, causes)), None)
+    service = next(filter(None, map(service_code, causes)), None)
     own = getattr(error, "error_code", None)
     details: dict[str, Any] = {"exception": f"{type(error).__module__}.{type(error).__qualname__}"}
     if isinstance(error, NotImplementedError):
         code, message = "NOT_IMPLEMENTED", str(error) or "the Python plugin does not support the operation"
     elif _is_code(own) and own != "INTERNAL_ERROR":
         code, message = str(own), getattr(error, "message", None) or str(error)
+    elif service in SERVICE_CODES:
+        code, message = SERVICE_CODES[service], str(error)
+    elif service == "ValidationException" and "could not find" in str(error).lower():  # SageMaker's missing resources
+        code, message = "RESOURCE_DOES_NOT_EXIST", str(error)
     elif failure:
-        code, message = CODES.get(failure["status"], _is_code(own) and str(own) or "INTERNAL_ERROR"), str(error)
+        code, message = CODES.get(failure["status"], "INTERNAL_ERROR"), str(error)
     elif _is_unreachable(error):
         code, message = "TEMPORARILY_UNAVAILABLE", describe(error)
     elif _is_code(own):
         code, message = str(own), getattr(error, "message", None) or str(error)
     else:
         code, message = "INTERNAL_ERROR", describe(error)
-    service = getattr(error, "response", None)
-    if isinstance(service, dict) and isinstance(service.get("Error"), dict):
-        details["error_code"] = str(service["Error"].get("Code"))
+    if service:
+        details["error_code"] = service
     is_retryable = failure is not None and failure["status"] in (429, 503)
     return DeploymentError(code, str(message) or describe(error), retryable=is_retryable, http=failure, details=details)
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """Yields an exception and those that caused it."""
+    """Yields an exception, and those that caused it or that were being handled."""
     current: BaseException | None = error
     for _ in range(16):
         if current is None:
             return
         yield current
-        current = current.__cause__
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+
+
+def service_code(error: BaseException) -> str | None:
+    """Returns the code of a service that an error of botocore holds."""
+    response = getattr(error, "response", None)
+    details = response.get("Error") if isinstance(response, dict) else None
+    return str(details.get("Code")) if isinstance(details, dict) else None
 
 
 def http_failure(error: BaseException) -> dict[str, Any] | None:

@@ -25,7 +25,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except BaseException as error:
-        failure = error if isinstance(error, DeploymentError) else error_of(error)
+        failure = error_of(error)
         outcome = {"error": {"code": failure.code, "message": failure.message, "details": failure.details}}
     with open(result, "wb") as pipe:
         pipe.write(json.dumps(outcome, default=str).encode())

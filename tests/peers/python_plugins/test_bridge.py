@@ -263,6 +263,8 @@ class Values(Bridge):
         error = self.fails("RESOURCE_EXHAUSTED", "predict", RICH, body=b"{}", deployment_name="boto")
         self.assertEqual(error.fields["http"]["request_id"], "r-1")
         self.assertEqual((error.fields["retryable"], error.fields["details"]["error_code"]), (True, "Throttling"))
+        error = self.fails("RESOURCE_DOES_NOT_EXIST", "predict", RICH, body=b"{}", deployment_name="context")
+        self.assertEqual((error.fields["http"]["status"], error.message[:19]), (400, "There was an error:"))
 
     def test_the_traceback_is_a_debug_event_of_the_call(self):
         number = self.host.start("predict", RICH, body=b"{}", deployment_name="value")
@@ -410,6 +412,7 @@ class Describes(unittest.TestCase):
             status, found = self.run_describe("--name", name)
             self.assertEqual((status, list(found)), (1, ["error"]))
             self.assertIn(part, found["error"])
+            self.assertFalse(found["error"].startswith("DeploymentError"))
 
     def test_without_a_name_the_bridge_describes_itself(self):
         found = self.describe(None)

@@ -57,11 +57,11 @@ class HTTPError(Exception):
 class ClientError(Exception):
     """Has the form of the error of `botocore`."""
 
-    def __init__(self):
-        super().__init__("An error occurred (Throttling) when calling the X operation: slow down")
+    def __init__(self, code="Throttling", message="slow down", status=429):
+        super().__init__(f"An error occurred ({code}) when calling the X operation: {message}")
         self.response = {
-            "Error": {"Code": "Throttling", "Message": "slow down"},
-            "ResponseMetadata": {"HTTPStatusCode": 429, "RequestId": "r-1"},
+            "Error": {"Code": code, "Message": message},
+            "ResponseMetadata": {"HTTPStatusCode": status, "RequestId": "r-1"},
         }
 
 
@@ -164,6 +164,11 @@ class Rich(BaseDeploymentClient):
     def predict(self, deployment_name=None, inputs=None, endpoint=None):
         if deployment_name in ERRORS:
             raise ERRORS[deployment_name]()
+        if deployment_name == "context":
+            try:
+                raise ClientError("ValidationException", "Could not find endpoint 'x'", 400)
+            except ClientError as error:
+                raise MlflowException(f"There was an error: {error}")
         if deployment_name == "cause":
             raise RuntimeError("the server said no") from ERRORS["http"]()
         return RESULTS[deployment_name]() if deployment_name else {"inputs": described(inputs), "endpoint": endpoint}
