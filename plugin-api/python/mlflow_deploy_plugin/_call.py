@@ -46,9 +46,7 @@ class Call:
         """Sends the result. Returns false if the call already has a reply."""
         if len(payload.data) > MAX_PART:
             raise DeploymentError("RESOURCE_EXHAUSTED", "the result is larger than 512 MiB: return less")
-        is_first = self._reply(0, _head(payload), payload.data)
-        self.connection.flush()
-        return is_first
+        return self._reply(0, _head(payload), payload.data)
 
     def fail(self, error: BaseException) -> None:
         """Sends an error, unless the call already has a reply."""
@@ -56,9 +54,8 @@ class Call:
             lines = traceback.format_exception(type(error), error, error.__traceback__)
             send_event(self.connection, self.number, logging.DEBUG, "".join(lines))
         self._reply(1, b"", error_of(error))
-        self.connection.flush()
 
-    def stop(self, code: str, message: str) -> None:
+    def stop(self, message: str, code: str = "CANCELLED") -> None:
         """Sends an error for a call that the plugin may still run, and cancels its task. Does not block."""
         self.stopped_at = min(self.stopped_at, time.monotonic())
         self._reply(1, b"", error_of(DeploymentError(code, message)))
@@ -75,8 +72,8 @@ class Call:
             if not self.is_answered:
                 self._credit -= 1
                 self.connection.put(CHUNK, 0, self.number, _head(chunk), chunk.data)
-        if may_block and self.connection.is_full():
-            self.connection.flush()
+        while may_block and self.connection.is_full(len(chunk.data)):
+            time.sleep(0.001)
         return True
 
 
@@ -97,13 +94,11 @@ class CurrentCall:
     @property
     def deadline(self) -> float:
         """The time on the clock of `time.monotonic()` at which the call ends. Infinite without a deadline."""
-        current = CURRENT.get()
-        return current.deadline if current else float("inf")
+        return float(getattr(CURRENT.get(), "deadline", "inf"))
 
     def cancelled(self) -> bool:
         """Returns true if the call was ended by a cancel or by its deadline. A sync method then has to return."""
-        current = CURRENT.get()
-        return current is not None and current.is_answered
+        return bool(getattr(CURRENT.get(), "is_answered", False))
 
     def wait(self, seconds: float) -> bool:
         """Waits, in a sync method. Returns false at once if the call is ended by a cancel or by its deadline."""

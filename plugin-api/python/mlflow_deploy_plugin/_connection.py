@@ -6,35 +6,27 @@ import os
 import socket
 import struct
 import threading
-from typing import NamedTuple
+from queue import SimpleQueue
+from typing import Tuple
 
 CANCEL, CLOSE, CREDIT, PING, VERSION = range(1, 6)
 HELLO, LOADED, LOAD_FAILED, REPLY, CHUNK, EVENT, PONG = range(16, 23)
 CALL, MAX_PART = 256, 1 << 29
 HEAD = struct.Struct("<IIQQQII")
-USED = {CANCEL: "kind call", CLOSE: "kind client", CREDIT: "kind word call", PING: "kind", VERSION: "kind word"}
-COPIED, FULL = 1 << 16, 1 << 18  # the largest part that is copied; the waiting bytes that a plugin has to send itself
-
-
-class Message(NamedTuple):
-    kind: int
-    word: int
-    call: int
-    client: int
-    long: int
-    first: bytes
-    second: bytes
+# The fields that a kind uses, by their places in a message: kind, word, call, client, long, first part, second part.
+USED = {CANCEL: (0, 2), CLOSE: (0, 3), CREDIT: (0, 1, 2), PING: (0,), VERSION: (0, 1)}
+COPIED, TOGETHER, FULL = 1 << 16, 2048, 1 << 20  # largest part that is copied; parts sent together; waiting bytes
+Message = Tuple[int, int, int, int, int, bytes, bytes]
 
 
 class Connection:
-    """The connection to the host. Any thread may send; one thread receives."""
+    """The connection to the host. Any thread may send; one thread receives, another one writes."""
 
     def __init__(self, fd: int) -> None:
         self._socket, self._reader = socket.socket(fileno=fd), open(fd, "rb", 1 << 16, closefd=False)
-        self._lock, self._sending, self._due = threading.Lock(), threading.Lock(), threading.Event()
-        self._tail, self._size, self._is_due, self.is_closed = bytearray(), 0, False, False
-        self._parts: list[bytes | bytearray] = [self._tail]
-        threading.Thread(target=self._send_due, daemon=True).start()
+        self._waiting: SimpleQueue[tuple[bytes, bytes]] = SimpleQueue()
+        self.is_closed = False
+        threading.Thread(target=self._write, daemon=True).start()
         os.register_at_fork(after_in_child=self._abandon)
 
     def _abandon(self) -> None:
@@ -49,47 +41,31 @@ class Connection:
             if len(head) < HEAD.size or max(HEAD.unpack(head)[5:]) > MAX_PART:
                 return None
             kind, word, call, client, long, *sizes = HEAD.unpack(head)
-            message = Message(kind, word, call, client, long, *map(self._reader.read, sizes))
+            first, second = map(self._reader.read, sizes)
         except OSError:
             return None
-        used = list(Message._fields) if kind >= CALL else USED.get(kind, "").split()
-        is_valid = all(name in used or not part for name, part in message._asdict().items())
-        return message if is_valid and [len(message.first), len(message.second)] == sizes else None
+        message = (kind, word, call, client, long, first, second)
+        used = range(7) if kind >= CALL else USED.get(kind, ())
+        is_valid = all(place in used or not part for place, part in enumerate(message))
+        return message if is_valid and [len(first), len(second)] == sizes else None
 
-    def put(self, kind: int, word: int = 0, call: int = 0, first: bytes = b"", second: bytes = b"", long: int = 0
-            ) -> None:  # fmt: skip
-        """Adds a message to those that are sent soon. Does not block."""
-        if self.is_closed:
-            return
-        with self._lock:
-            self._tail += HEAD.pack(kind, word, call, 0, long, len(first), len(second)) + first
-            if len(second) > COPIED:
-                self._tail = bytearray()
-                self._parts += [second, self._tail]
-            else:
-                self._tail += second
-            self._size += HEAD.size + len(first) + len(second)
-            is_due, self._is_due = self._is_due, True
-        if not is_due:
-            self._due.set()
+    def put(self, kind: int, word: int, call: int, first: bytes = b"", second: bytes = b"", long: int = 0) -> None:
+        """Adds a message to those that the writer sends. Does not block."""
+        if not self.is_closed:
+            self._waiting.put((HEAD.pack(kind, word, call, 0, long, len(first), len(second)) + first, second))
 
-    def is_full(self) -> bool:
-        return self._size > FULL
+    def is_full(self, size: int) -> bool:
+        """Returns true if so many messages of a size wait that their sender should wait too."""
+        return self._waiting.qsize() * max(size, 1 << 12) > FULL
 
-    def flush(self) -> None:
-        """Sends the waiting messages. Blocks while the host does not read."""
-        with self._sending:
-            with self._lock:
-                parts, self._tail, self._size, self._is_due = self._parts, bytearray(), 0, False
-                self._parts = [self._tail]
+    def _write(self) -> None:
+        """Sends the messages, and those together that come at the same time. Blocks while the host does not read."""
+        while True:
+            parts = [*self._waiting.get()]
+            while len(parts) < TOGETHER and not self._waiting.empty():
+                parts += self._waiting.get()
             try:
-                for part in parts:
+                for part in parts if max(map(len, parts)) > COPIED else [b"".join(parts)]:
                     self._socket.sendall(part)
             except OSError:
                 self.is_closed = True
-
-    def _send_due(self) -> None:
-        """Sends what no other thread sends. The messages that came in the meantime are sent together."""
-        while self._due.wait():
-            self._due.clear()
-            self.flush()

@@ -25,7 +25,6 @@ from ._values import DeploymentError, Payload, invalid, payload_of
 
 EARLY_CANCELS, MAX_STUCK = 1024, 64  # early cancels to remember; calls that may run on after their replies
 GRACE, TICK, FROZEN = 1.0, 2.0, 10.0  # seconds: to end calls; between ticks; without a tick until the process ends
-CANCELLED = "CANCELLED"
 
 
 class Pool:
@@ -66,61 +65,61 @@ class Process:
         """Serves the host until the end of the connection."""
         self.connection.put(wire.HELLO, 1, 1)
         version = self.connection.receive()
-        if not version or (version.kind, version.word) != (wire.VERSION, 1):
+        if not version or version[:2] != (wire.VERSION, 1):
             return
         self.pool.run(self._keep)
         self.pool.run(self._run_loop)
         slots = sum(1 << slot for slot, name in SLOTS.items() if name == "shutdown" or function_of(self.client, name))
         if slots == 0b11:
-            self.connection.put(wire.LOAD_FAILED, second=b'{"init": "the class defines no operation"}')
+            self.connection.put(wire.LOAD_FAILED, 0, 0, second=b'{"init": "the class defines no operation"}')
         else:
-            self.connection.put(wire.LOADED, long=slots)
+            self.connection.put(wire.LOADED, 0, 0, long=slots)
         while message := self.connection.receive():
-            self._take(message)
+            self._take(*message)
         self.connection.is_closed = True
         self._stop_all("the host has ended")
 
-    def _take(self, message: wire.Message) -> None:
-        kind, call = message.kind, self.calls.get(message.call)
+    def _take(self, kind: int, word: int, number: int, client: int, long: int, first: bytes, second: bytes) -> None:
+        call = self.calls.get(number)
         if kind >= wire.CALL:
-            self._begin(Call(self.connection, message.call, message.client, message.long, message.word), message)
+            self._begin(Call(self.connection, number, client, long, word), kind - wire.CALL, first, second)
         elif kind == wire.PING:
-            self.connection.put(wire.PONG)
+            self.connection.put(wire.PONG, 0, 0)
         elif kind == wire.CREDIT and call:
-            call.grant(message.word)
+            call.grant(word)
         elif kind == wire.CANCEL and call:
-            call.stop(CANCELLED, "the call was cancelled")
+            call.stop("the call was cancelled")
         elif kind == wire.CANCEL:
-            self.early[message.call] = None
+            self.early[number] = None
             if len(self.early) > EARLY_CANCELS:
                 del self.early[next(iter(self.early))]
         elif kind == wire.CLOSE:
-            for call in [call for call in list(self.calls.values()) if call.client == message.client]:
-                call.stop(CANCELLED, "the client was closed")
-            self._close(message.client)
+            for call in [call for call in list(self.calls.values()) if call.client == client]:
+                call.stop("the client was closed")
+            self._close(client)
 
-    def _begin(self, call: Call, message: wire.Message) -> None:
+    def _begin(self, call: Call, *message: Any) -> None:
         self.calls[call.number] = call
         if call.deadline < self.next_deadline:
             self.is_due.set()
         if self.early.pop(call.number, self) is not self:
-            call.stop(CANCELLED, "the call was cancelled")
-        self.pool.run(self._run, call, message)
+            call.stop("the call was cancelled")
+        self.pool.run(self._run, call, *message)
 
-    def _run(self, call: Call, message: wire.Message) -> None:
+    def _run(self, call: Call, slot: int, first: bytes, second: bytes) -> None:
         CURRENT.set(call)
         try:
             if not call.is_answered:
-                operation = SLOTS.get(message.kind - wire.CALL, "")
-                result = self._invoke(operation, call, message)
-                if inspect.isawaitable(result):
-                    result = self._wait(call, _await(result))
+                operation = SLOTS.get(slot, "")
+                result = self._invoke(operation, call, slot, first, second)
+                if inspect.iscoroutine(result):
+                    result = self._wait(call, result)
                 self._deliver(call, operation, result)
         except BaseException as error:
             call.fail(error)
         self.calls.pop(call.number, None)
 
-    def _invoke(self, operation: str, call: Call, message: wire.Message) -> Any:
+    def _invoke(self, operation: str, call: Call, slot: int, first: bytes, second: bytes) -> Any:
         if self.is_shut_down:
             raise invalid("the plugin was shut down")
         if operation == "shutdown":
@@ -128,14 +127,13 @@ class Process:
             return self._stop_all("the plugin was shut down", call)
         function = function_of(self.client, operation)
         if function is None:
-            raise DeploymentError("NOT_IMPLEMENTED", f"the target has no operation in slot {message.kind - wire.CALL}")
-        arguments = read_arguments(operation, function, message.first, message.second)
-        if operation in ("open", "target_help", "run_local"):
-            return function(**arguments)
-        client = self.clients.get(message.client)
-        if client is None:
-            raise invalid(f"the client {message.client} is not open")
-        return getattr(client, operation)(**arguments)
+            raise DeploymentError("NOT_IMPLEMENTED", f"the target has no operation in slot {slot}")
+        arguments = read_arguments(operation, function, first, second)
+        if operation not in ("open", "target_help", "run_local"):
+            if call.client not in self.clients:
+                raise invalid(f"the client {call.client} is not open")
+            function = getattr(self.clients[call.client], operation)
+        return function(**arguments)
 
     def _deliver(self, call: Call, operation: str, result: Any) -> None:
         if operation == "open":
@@ -157,15 +155,17 @@ class Process:
                     getattr(chunks, "close", bool)()
             call.answer(Payload())
         else:
-            has_none = result is None and operation not in ("predict", "explain", "invoke")
-            call.answer(Payload() if has_none else payload_of(result))
+            is_json = result is not None or operation in ("predict", "explain", "invoke")
+            call.answer(payload_of(result) if is_json else Payload())
 
     async def _stream(self, call: Call, chunks: Any) -> None:
         try:
             async for chunk in chunks:
                 payload = payload_of(chunk)
-                if self.connection.is_full() or not call.send(payload, may_block=False):
+                if not call.send(payload, may_block=False):
                     await self.loop.run_in_executor(None, call.send, payload)
+                while self.connection.is_full(len(payload.data)):
+                    await asyncio.sleep(0.001)
                 if call.is_answered:
                     break
         finally:
@@ -194,8 +194,8 @@ class Process:
     def _close_client(self, number: int, client: DeploymentClient) -> None:
         try:
             result = client.close()
-            if inspect.isawaitable(result):
-                asyncio.run_coroutine_threadsafe(_await(result), self.loop).result()
+            if inspect.iscoroutine(result):
+                asyncio.run_coroutine_threadsafe(result, self.loop).result()
         except BaseException as error:
             logging.error("a client failed to close: %r", error)
         self.closing.discard(number)
@@ -204,7 +204,7 @@ class Process:
         """Stops the calls except one, and closes the clients. Waits for them, but not long."""
         for call in list(self.calls.values()):
             if call is not kept:
-                call.stop(CANCELLED, reason)
+                call.stop(reason)
         for number in list(self.clients):
             self._close(number)
         end_at = time.monotonic() + GRACE
@@ -216,29 +216,20 @@ class Process:
         while True:
             # A thread of C code, which ends the process if Python cannot run: below a C function that keeps the GIL.
             faulthandler.dump_traceback_later(FROZEN, exit=True, file=2)
-            self._end_if_stuck()
+            stuck = sum(call.stopped_at < time.monotonic() - TICK for call in list(self.calls.values()))
+            if stuck > MAX_STUCK:
+                print(f"the process ends because {stuck} cancelled calls still run", file=sys.stderr)
+                end()
             tick = time.monotonic() + TICK
             while (now := time.monotonic()) < tick:
                 self.next_deadline, coming = float("inf"), tick  # a call that comes from here on sets the event
                 for call in [call for call in list(self.calls.values()) if not call.is_answered]:
                     if call.deadline <= now:
-                        call.stop("DEADLINE_EXCEEDED", "the target did not reply before the deadline: allow more time")
+                        call.stop("the target did not reply before the deadline: allow more time", "DEADLINE_EXCEEDED")
                     coming = min(coming, max(call.deadline, now))
                 self.next_deadline = coming
                 self.is_due.wait(coming - now)
                 self.is_due.clear()
-
-    def _end_if_stuck(self) -> None:
-        calls = list(self.calls.values())
-        stuck = sum(call.stopped_at < time.monotonic() - TICK for call in calls)
-        if stuck > 4 * MAX_STUCK or (stuck > MAX_STUCK and all(call.is_answered for call in calls)):
-            print(f"the process ends because {stuck} cancelled calls still run", file=sys.stderr)
-            self.connection.flush()
-            end()
-
-
-async def _await(work: Any) -> Any:
-    return await work
 
 
 def end() -> NoReturn:

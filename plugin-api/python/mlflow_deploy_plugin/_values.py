@@ -80,10 +80,8 @@ def payload_of(value: object) -> Payload:
         return Payload(value, "application/octet-stream")
     try:
         return Payload(_encode(value))
-    except RecursionError:
-        raise ValueError("the result is nested too deep for JSON, or contains itself") from None
-    except (TypeError, ValueError) as error:
-        path, part = _fault(value, "$")
+    except (TypeError, ValueError, RecursionError) as error:
+        path, part = ("$", "nested too deep") if isinstance(error, RecursionError) else _fault(value, "$")
         text = f"the result is not JSON: `{path}` is {part!r:.100} of type `{type(part).__name__}`"
         raise ValueError(f"{text} ({error}): convert it to JSON first") from None
 
