@@ -13,8 +13,9 @@ CANCEL, CLOSE, CREDIT, PING, VERSION = range(1, 6)
 HELLO, LOADED, LOAD_FAILED, REPLY, CHUNK, EVENT, PONG = range(16, 23)
 CALL, MAX_PART = 256, 1 << 29
 HEAD = struct.Struct("<IIQQQII")
-# The fields that a kind uses, by their places in a message: kind, word, call, client, long, first part, second part.
-USED = {CANCEL: (0, 2), CLOSE: (0, 3), CREDIT: (0, 1, 2), PING: (0,), VERSION: (0, 1)}
+# The places in a message that a kind does not use, among: kind, word, call, client, long, first part, second part.
+UNUSED = {CANCEL: (1, 3, 4, 5, 6), CLOSE: (1, 2, 4, 5, 6), CREDIT: (3, 4, 5, 6)}
+UNUSED.update({PING: (1, 2, 3, 4, 5, 6), VERSION: (2, 3, 4, 5, 6)})
 COPIED, TOGETHER, FULL = 1 << 16, 2048, 1 << 20  # largest part that is copied; parts sent together; waiting bytes
 Message = Tuple[int, int, int, int, int, bytes, bytes]
 
@@ -37,16 +38,14 @@ class Connection:
     def receive(self) -> Message | None:
         """Waits for a message. Returns None at the end of the connection, or if a message is not valid."""
         try:
-            head = self._reader.read(HEAD.size)
-            if len(head) < HEAD.size or max(HEAD.unpack(head)[5:]) > MAX_PART:
+            kind, word, call, client, long, *sizes = HEAD.unpack(self._reader.read(HEAD.size))
+            if max(sizes) > MAX_PART:
                 return None
-            kind, word, call, client, long, *sizes = HEAD.unpack(head)
             first, second = map(self._reader.read, sizes)
-        except OSError:
+        except (OSError, struct.error):
             return None
         message = (kind, word, call, client, long, first, second)
-        used = range(7) if kind >= CALL else USED.get(kind, ())
-        is_valid = all(place in used or not part for place, part in enumerate(message))
+        is_valid = kind >= CALL or (kind in UNUSED and not any(message[place] for place in UNUSED[kind]))
         return message if is_valid and [len(first), len(second)] == sizes else None
 
     def put(self, kind: int, word: int, call: int, first: bytes = b"", second: bytes = b"", long: int = 0) -> None:
