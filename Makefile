@@ -4,6 +4,7 @@ PREFIX ?= $(HOME)/.local
 BUILT = target/release
 PLUGINS = mlflow-deploy-databricks mlflow-deploy-gateway mlflow-deploy-local mlflow-deploy-openai mlflow-deploy-ray mlflow-deploy-v2
 LIBRARIES = $(subst -,_,$(PLUGINS))
+BRIDGE = $(PREFIX)/lib/mlflow-deploy/plugins/python
 SUFFIX = $(if $(filter Darwin,$(shell uname)),dylib,so)
 
 .PHONY: demo demo-gateway test test-llm test-ray test-v2 check budgets bench bench-explain install install-built install-files dist dist-built
@@ -84,6 +85,10 @@ install-files:
 	install -s -m 755 "$(BUILT)/mlflow-deploy" "$(PREFIX)/bin"
 	install -s -m 755 "$(BUILT)/mlflow-deploy-plugin-host" "$(PREFIX)/libexec/mlflow-deploy"
 	install -s -m 755 $(LIBRARIES:%="$(BUILT)/lib%.$(SUFFIX)") "$(PREFIX)/lib/mlflow-deploy/plugins"
+	install -d "$(BRIDGE)/mlflow_deploy_bridge" "$(BRIDGE)/mlflow_deploy_plugin"
+	install -m 644 plugins/python/__main__.py "$(BRIDGE)"
+	install -m 644 plugins/python/mlflow_deploy_bridge/*.py "$(BRIDGE)/mlflow_deploy_bridge"
+	install -m 644 plugin-api/python/mlflow_deploy_plugin/*.py "$(BRIDGE)/mlflow_deploy_plugin"
 	"$(BUILT)/mlflow-deploy" man --output-dir "$(PREFIX)/share/man/man1"
 	"$(BUILT)/mlflow-deploy" completions bash >"$(PREFIX)/share/bash-completion/completions/mlflow-deploy"
 
@@ -103,4 +108,4 @@ dist-built:
 	install -m 644 LICENSE "$(DIST)"
 	tar -C "$(dir $(DIST))" -czf "$(DIST).tar.gz" "$(notdir $(DIST))"
 	@cd "$(dir $(DIST))" && sha256sum "$(notdir $(DIST)).tar.gz" | tee "$(notdir $(DIST)).tar.gz.sha256"
-	@wc -c "$(DIST).tar.gz" "$(DIST)/bin/mlflow-deploy" "$(DIST)/libexec/mlflow-deploy/mlflow-deploy-plugin-host" "$(DIST)/lib/mlflow-deploy/plugins/"*
+	@wc -c "$(DIST).tar.gz" "$(DIST)/bin/mlflow-deploy" "$(DIST)/libexec/mlflow-deploy/mlflow-deploy-plugin-host" "$(DIST)/lib/mlflow-deploy/plugins/"*.$(SUFFIX)

@@ -7,6 +7,7 @@
     reason = "a failed test panics, and prints its values"
 )]
 
+mod add_python;
 mod agreement;
 mod answers;
 mod boundary;

@@ -100,17 +100,17 @@ class Verbs(Bridge):
     def test_every_verb_of_a_classic_plugin(self):
         call = self.host.call
         self.assertEqual(
-            call("create_deployment", CLASSIC, name="n", model_uri="m", flavor="f"), {"name": "fake_deployment_name", "flavor": "f"}
+            call("create_deployment", CLASSIC, name="n", model_uri="m", flavor="f"), {"name": "first", "flavor": "f"}
         )
         self.assertEqual(call("update_deployment", CLASSIC, name="n", model_uri="m", flavor="f"), {"name": "n", "flavor": "f"})
-        self.assertEqual(call("get_deployment", CLASSIC, name="n"), {"name": "n", "key1": "val1", "key2": "val2"})
-        self.assertEqual(call("list_deployments", CLASSIC), [{"name": "fake_deployment_name"}])
+        self.assertEqual(call("get_deployment", CLASSIC, name="n"), {"name": "n", "region": "here", "size": "small"})
+        self.assertEqual(call("list_deployments", CLASSIC), [{"name": "first"}])
         self.assertIsNone(call("delete_deployment", CLASSIC, name="n"))
         self.assertEqual(call("predict", CLASSIC, body=b"[]", deployment_name="n"), 1)
         self.assertEqual(call("explain", CLASSIC, body=b"[]", deployment_name="n"), ("text/plain", b"1"))
         for slot in ("create_deployment", "delete_deployment"):
-            error = self.fails("INTERNAL_ERROR", slot, CLASSIC, name="n", model_uri="m", config={"raiseError": "True"})
-            self.assertEqual(error.message, "RuntimeError: Error requested")
+            error = self.fails("INTERNAL_ERROR", slot, CLASSIC, name="n", model_uri="m", config={"fail": "yes"})
+            self.assertEqual(error.message, "RuntimeError: failure on request")
         self.fails("NOT_IMPLEMENTED", "list_endpoints", CLASSIC)
         self.fails("NOT_IMPLEMENTED", "predict_stream", CLASSIC, credit=1)
 
@@ -324,7 +324,7 @@ class Local(Bridge):
         number = self.run_local("faketarget", flavor="f", config={"a": "b"})
         self.assertIsNone(self.host.reply(number))
         self.assertEqual(self.ready(number), {"event": "ready", "url": None})
-        line = "Deployed locally at the key n using the model from m. It's flavor is f and config is {'a': 'b'}"
+        line = "serves n from m as f with {'a': 'b'}"
         self.assertTrue(eventually(lambda: line in self.host.log))
 
     def test_a_function_with_a_target_serves_until_it_is_interrupted(self):
@@ -383,7 +383,7 @@ class Describes(unittest.TestCase):
         found = {each["name"]: each.get("secret", False) for each in self.describe("faketarget")["environment"]}
         secrets = ["MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "OPENAI_API_KEY"]
         self.assertEqual([found[name] for name in secrets], [True] * 5)
-        plain = ["MLFLOW_TRACKING_URI", "AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "PYTHONPATH", "raiseError"]
+        plain = ["MLFLOW_TRACKING_URI", "AWS_ACCESS_KEY_ID", "AWS_WEB_IDENTITY_TOKEN_FILE", "PYTHONPATH", "FAKETARGET_FAIL"]
         self.assertEqual([found[name] for name in plain], [False] * 5)
         self.assertLess(len(json.dumps(self.describe("sagemaker"))), 1 << 16)
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 /// The group of entry points that MLflow reads.
 const GROUP: &str = "[mlflow.deployments]";
 
-/// The targets that MLflow registers itself and that no bundled plugin serves, with their modules.
+/// The targets of MLflow itself that no bundled plugin serves, with their modules. Bundled plugins replace the others.
 const OF_MLFLOW: [(&str, &str); 1] = [("sagemaker", "mlflow.sagemaker")];
 
 /// A deployment plugin for MLflow that is installed in a Python environment.
@@ -36,9 +36,10 @@ pub(super) fn find(directories: &[PathBuf]) -> Vec<PythonPlugin> {
         for metadata in metadata_folders(directory) {
             let Some((package, version)) = package_of(&metadata) else { continue };
             let text = fs::read_to_string(metadata.join("entry_points.txt")).unwrap_or_default();
-            let own = ["mlflow", "mlflow-skinny"].contains(&package.as_str());
-            let of_mlflow = OF_MLFLOW.iter().filter(|_| own).map(|(name, module)| ((*name).into(), (*module).into()));
-            for (name, module) in entries(&text).chain(of_mlflow) {
+            let own = || OF_MLFLOW.iter().map(|(name, module)| ((*name).to_owned(), (*module).to_owned())).collect();
+            let is_mlflow = ["mlflow", "mlflow-skinny"].contains(&package.as_str());
+            let entries: Vec<_> = if is_mlflow { own() } else { entries(&text).collect() };
+            for (name, module) in entries {
                 if plugins.iter().any(|known| known.name == name) {
                     continue;
                 }
@@ -113,7 +114,7 @@ mod tests {
         fs::create_dir(one.path().join("mlflow_redisai")).unwrap();
         fs::write(one.path().join("mlflow_tri.py"), "").unwrap();
         package(two.path(), "mlflow-redisai", "9", "[mlflow.deployments]\nredisai = later\n");
-        package(two.path(), "mlflow", "3.17.2", "[mlflow.app]\nbasic = x\n");
+        package(two.path(), "mlflow", "3.17.2", "[mlflow.deployments]\nopenai = x\n");
         fs::create_dir_all(two.path().join("mlflow/sagemaker")).unwrap();
         let found = find(&[one.path().to_owned(), two.path().to_owned()]);
         let summary: Vec<_> = found

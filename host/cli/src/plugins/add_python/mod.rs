@@ -8,7 +8,7 @@ mod environment;
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
-use mlflow_deploy::{Discovery, Origin, TargetUri};
+use mlflow_deploy::{Discovery, Origin};
 use mlflow_deploy_plugin_api::manifest::PROCESS_SUFFIX;
 use mlflow_deploy_plugin_api::{nearest, text, trust};
 use serde::Serialize;
@@ -140,7 +140,8 @@ fn find_bridge(discovery: &Discovery) -> Result<PathBuf, CliError> {
 /// Returns the reason why a plugin cannot serve its own scheme, or `None` if it can.
 fn obstacle(plugin: &PythonPlugin, discovery: &Discovery, folder: &Path) -> Option<String> {
     let name = &plugin.name;
-    if TargetUri::parse(name).map_or(true, |uri| uri.scheme() != name) {
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
+    if !name.bytes().all(is_allowed) || !name.starts_with(|first: char| first.is_ascii_lowercase()) {
         return Some(format!("`{name}` is not a valid scheme"));
     }
     let own = folder.join(format!("{name}{PROCESS_SUFFIX}"));

@@ -1,4 +1,4 @@
-"""A plugin with the signatures of MLflow 1, which returns fixed values like the plugin in MLflow's own tests."""
+"""A plugin with the signatures of MLflow 1, which returns fixed values."""
 
 import os
 
@@ -7,24 +7,24 @@ from mlflow.deployments import BaseDeploymentClient
 
 class PluginDeploymentClient(BaseDeploymentClient):
     def create_deployment(self, name, model_uri, flavor=None, config=None):
-        if config and config.get("raiseError") == "True":
-            raise RuntimeError("Error requested")
-        return {"name": "fake_deployment_name", "flavor": flavor}
+        if config and config.get("fail") == "yes":
+            raise RuntimeError("failure on request")
+        return {"name": "first", "flavor": flavor}
 
     def delete_deployment(self, name, config=None):
-        if config and config.get("raiseError") == "True":
-            raise RuntimeError("Error requested")
+        if config and config.get("fail") == "yes":
+            raise RuntimeError("failure on request")
 
     def update_deployment(self, name, model_uri=None, flavor=None, config=None):
         return {"flavor": flavor}
 
     def list_deployments(self):
-        if os.environ.get("raiseError") == "True":
-            raise RuntimeError("Error requested")
-        return ["fake_deployment_name"]
+        if os.environ.get("FAKETARGET_FAIL") == "yes":
+            raise RuntimeError("failure on request")
+        return ["first"]
 
     def get_deployment(self, name):
-        return {"key1": "val1", "key2": "val2"}
+        return {"region": "here", "size": "small"}
 
     def predict(self, deployment_name, df):
         return 1
@@ -34,8 +34,8 @@ class PluginDeploymentClient(BaseDeploymentClient):
 
 
 def run_local(name, model_uri, flavor=None, config=None):
-    print(f"Deployed locally at the key {name} using the model from {model_uri}. It's flavor is {flavor} and config is {config}")
+    print(f"serves {name} from {model_uri} as {flavor} with {config}")
 
 
 def target_help():
-    return "Target help is called"
+    return "# faketarget"
