@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import keyword
 import re
 import shutil
+import sys
 from pathlib import Path
 
 SDK = Path(__file__).resolve().parent
@@ -13,7 +15,7 @@ SDK = Path(__file__).resolve().parent
 def new(name: str, scheme: str) -> None:
     """Writes the project into a new folder. The SDK is copied, so that the plugin needs no installed package."""
     module, folder = re.sub("[^a-z0-9]", "_", name), Path(name)
-    names = {"plugin.py": f"{module}.py", "plugin.json": f"{module}.plugin.json", "test.py": f"test_{module}.py"}
+    names = {"plugin.py.in": f"{module}.py", "plugin.json": f"{module}.plugin.json", "test.py.in": f"test_{module}.py"}
     folder.mkdir()
     for template in (SDK / "template").iterdir():
         text = template.read_text()
@@ -31,6 +33,8 @@ given = parser.parse_args()
 for text in (given.name, given.scheme or given.name):
     if not re.fullmatch("[a-z][a-z0-9+.-]*", text):
         parser.error(f"invalid name `{text}`: expected a-z, 0-9, `+`, `-` and `.`, and a letter first")
+if given.name in {*keyword.kwlist, *getattr(sys, "stdlib_module_names", ())}:
+    parser.error(f"the name `{given.name}` belongs to Python: choose another one")
 if Path(given.name).exists():
     parser.error(f"the folder `{given.name}` exists: choose another name, or remove it")
 new(given.name, given.scheme or given.name)

@@ -54,7 +54,7 @@ def read_arguments(operation: str, function: Callable[..., Any], head: bytes, bo
         if value is not None and not isinstance(value, kind):
             raise invalid(f"the argument `{name}` of `{operation}` is not {'a string' if kind is str else 'an object'}")
         if not takes_all and argument not in taken:
-            if (value and name != "target_uri") or (argument == "inputs" and body):
+            if body if argument == "inputs" else value and name != "target_uri":
                 raise invalid(f"`{operation}` of this target does not take `{argument}`: leave it out")
         elif argument == "inputs":
             arguments[argument] = Payload(body, value or JSON)

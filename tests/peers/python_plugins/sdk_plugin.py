@@ -71,7 +71,7 @@ class Client(DeploymentClient):
     def update_deployment(self, name, model_uri=None, flavor=None, config=None, endpoint=None):
         return None
 
-    async def explain(self, deployment_name=None, inputs=Payload(), endpoint=None, config=None):
+    async def explain(self, deployment_name=None, endpoint=None, config=None):
         if endpoint == "slow":
             try:
                 await asyncio.sleep(3600)

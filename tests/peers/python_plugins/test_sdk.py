@@ -3,12 +3,14 @@
 import json
 import os
 import signal
-import threading
+import subprocess
+import sys
+import tempfile
 import time
 import unittest
 from pathlib import Path
 
-from scripted_host import CANCEL, CHUNK, CLOSE, CREDIT, ENDLESS, HELLO, LIMIT, PING, VERSION, Failed, Host, plugin
+from scripted_host import CANCEL, CLOSE, CREDIT, ENDLESS, HELLO, LIMIT, PING, VERSION, Failed, Host, plugin
 
 HERE = Path(__file__).resolve().parent
 PLUGIN = plugin(HERE / "sdk_plugin.py")
@@ -91,6 +93,8 @@ class Operations(Shared):
         error = self.fails("INVALID_PARAMETER_VALUE", "create_deployment", name="n", model_uri="u", endpoint="e")
         self.assertIn("`endpoint`", error.message)
         self.host.call("create_deployment", self.client, name="n", model_uri="u", endpoint="")
+        self.assertIn("`inputs`", self.fails("INVALID_PARAMETER_VALUE", "explain", body=b"{}").message)
+        self.host.call("explain", self.client, content_type="application/json")
 
     def test_missing_and_wrong_arguments_are_errors(self):
         self.assertIn("`name`", self.fails("INVALID_PARAMETER_VALUE", "create_deployment", model_uri="u").message)
@@ -444,12 +448,43 @@ class Life(unittest.TestCase):
             self.assertIn("no operation", json.loads(host.loaded.second)["init"])
 
     def test_the_program_explains_that_a_host_starts_it(self):
-        import subprocess
-
         done = subprocess.run(PLUGIN, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         self.assertEqual(done.returncode, 1)
         self.assertIn("mlflow-deploy predict --plugin", done.stderr)
         self.assertIn("sdk_plugin.plugin.json", done.stderr)
+
+
+class New(unittest.TestCase):
+    """Tests of `python3 -m mlflow_deploy_plugin new`."""
+
+    def new(self, folder, *arguments):
+        command = plugin("-m", "mlflow_deploy_plugin", "new", *arguments)
+        environment = {**os.environ, "PYTHONPATH": str(HERE.parents[2] / "plugin-api" / "python")}
+        return subprocess.run(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def test_a_new_project_passes_its_test_and_serves_a_host(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.assertEqual(self.new(folder, "my-target", "--scheme", "mine").returncode, 0)
+            project = Path(folder, "my-target")
+            done = subprocess.run(plugin("-m", "unittest"), cwd=project, stderr=subprocess.PIPE, text=True)
+            self.assertIn("Ran 2 tests", done.stderr)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            manifest = json.loads((project / "my_target.plugin.json").read_text())
+            self.assertEqual((manifest["name"], manifest["schemes"]), ("my-target", ["mine"]))
+            self.assertFalse([path for path in project.rglob("*") if path.is_file() and "{{" in path.read_text()])
+            with Host(plugin(project / manifest["exec"][-1])) as host:
+                self.assertEqual(sorted(host.slots), sorted([*manifest["operations"], "open", "shutdown"]))
+                client = host.open("mine:", upper=True)
+                words = host.stream("predict_stream", client, body=b"a b", content_type="text/plain")
+                self.assertEqual(words, [("text/plain", b"A"), ("text/plain", b"B")])
+            self.assertIn("exists", self.new(folder, "my-target").stderr)
+
+    def test_names_that_cannot_be_used_are_errors(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name in ("9a", "A", "a_b", "json" if sys.version_info >= (3, 10) else "class"):
+                done = self.new(folder, name)
+                self.assertEqual((done.returncode, os.listdir(folder)), (2, []))
+                self.assertIn(f"`{name}`", done.stderr)
 
 
 if __name__ == "__main__":
