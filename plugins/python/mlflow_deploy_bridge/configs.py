@@ -6,6 +6,7 @@ import inspect
 import re
 from typing import Any
 
+from .environment import is_secret
 from .registry import Plugin
 
 # "- ``key``: text", "* `key` (str): text"
@@ -32,7 +33,10 @@ def configs(plugin: Plugin, operations: list[str], help_text: str) -> dict[str, 
         if not described and operation in ("create_deployment", "update_deployment"):
             described = of_help
         if described:
-            found[operation] = {"type": "object", "properties": {key: _schema(text) for key, text in described.items()}}
+            found[operation] = {
+                "type": "object",
+                "properties": {key: schema(key, text) for key, text in described.items()},
+            }
     return found
 
 
@@ -54,5 +58,7 @@ def keys(text: str) -> dict[str, str]:
     return {key: re.split(r"\.(?:\s|$)|\s(?:-|\.\.)\s", words)[0] for key, words in found.items()}
 
 
-def _schema(description: str) -> dict[str, Any]:
-    return {"description": description} if description else {}
+def schema(key: str, description: str = "") -> dict[str, Any]:
+    """Returns the schema of a setting. A value whose key names a secret is not shown."""
+    secret = {"writeOnly": True} if is_secret(key.upper()) else {}
+    return {**secret, **({"description": description} if description else {})}

@@ -10,7 +10,7 @@ from typing import Any
 
 from . import inputs
 from .bridge import help_of
-from .configs import configs
+from .configs import configs, schema
 from .environment import environment
 from .errors import error_of
 from .operations import FUNCTIONS, METHODS, operations
@@ -78,5 +78,5 @@ def options(client: type[Any] | None) -> dict[str, Any]:
     except (TypeError, ValueError):
         parameters = []
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    properties.update({parameter.name: {} for parameter in parameters if parameter.kind in named})
+    properties.update({each.name: schema(each.name) for each in parameters if each.kind in named})
     return {"type": "object", "properties": properties}

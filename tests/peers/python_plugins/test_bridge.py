@@ -377,7 +377,8 @@ class Describes(unittest.TestCase):
         sentence = "The size of the machine"
         self.assertEqual(keys, {"size": {"description": sentence}, "zone": {"description": "The zone"}})
         self.assertEqual(list(found["config"]["update_deployment"]["properties"]), ["other"])
-        self.assertEqual(list(found["options"]["properties"]), ["inputs", "region"])
+        options = found["options"]["properties"]
+        self.assertEqual((list(options), options["api_key"]), (["inputs", "region", "api_key"], {"writeOnly": True}))
 
     def test_the_variables_of_mlflow_its_stores_and_the_package(self):
         found = {each["name"]: each.get("secret", False) for each in self.describe("faketarget")["environment"]}

@@ -122,7 +122,7 @@ def described(value):
 
 
 class Rich(BaseDeploymentClient):
-    def __init__(self, target_uri, region=None):
+    def __init__(self, target_uri, region=None, api_key=None):
         super().__init__(target_uri)
         if target_uri.endswith("refused"):
             raise MlflowException("no credentials", error_code=RESOURCE_DOES_NOT_EXIST)
