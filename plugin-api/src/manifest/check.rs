@@ -123,7 +123,7 @@ impl<'a> Checker<'a> {
         let is_process = find(members, PROCESS[0]).is_some();
         let of_process = if is_process { &PROCESS[..] } else { &[] };
         let known: Vec<_> = REQUIRED.iter().chain(&OPTIONAL).chain(of_process).copied().collect();
-        let is_required = |name: &&str| !self.is_part && !(is_process && OF_LIBRARY.contains(name));
+        let is_required = |name: &&str| !(self.is_part || is_process && OF_LIBRARY.contains(name));
         let required: Vec<_> = REQUIRED.into_iter().filter(is_required).collect();
         self.names(root.offset, "", members, &known, &required);
         let custom: Vec<_> = (find(members, "invoke").into_iter())
