@@ -1,6 +1,7 @@
 //! A Python installation or virtual environment, and the directories of its packages. Reads files and does not run
 //! Python.
 
+use std::collections::HashSet;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -85,13 +86,9 @@ fn installed(python: &Path, home: Option<&Path>) -> Vec<PathBuf> {
         version.is_none() || of_version == version || of_version == Some("python3")
     };
     found.retain(is_own);
-    let mut unique = Vec::new();
-    found.into_iter().for_each(|folder| {
-        if !unique.contains(&folder) {
-            unique.push(folder)
-        }
-    });
-    unique
+    let mut seen = HashSet::new();
+    found.retain(|folder| seen.insert(folder.clone()));
+    found
 }
 
 /// Returns the directories `lib*/python3.*/NAME` below a prefix, in alphabetical order.

@@ -169,7 +169,8 @@ impl Display for Added<'_> {
                 State::Found => {}
                 State::Added { file } => writeln!(formatter, "added {name}\n  file: {}", text::path(file))?,
                 State::Skipped { reason } => {
-                    writeln!(formatter, "not added {name}: {}; use `{COMMON_SCHEME}:{name}:…`", text::line(reason))?
+                    let reason = text::line(reason);
+                    writeln!(formatter, "not added {name}: {reason}; use `{COMMON_SCHEME}:{name}:…`")?;
                 }
                 State::Failed { reason } => writeln!(formatter, "failed {name}: {}", text::line(reason))?,
             }
