@@ -14,7 +14,8 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
 fn manifests() -> Vec<Manifest> {
     let folders = fs::read_dir(format!("{ROOT}/plugins")).unwrap();
     let mut names: Vec<_> = folders.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.retain(|name| name != "support");
+    // Not `support` and `python`: the latter has no operations of its own.
+    names.retain(|name| fs::exists(format!("{ROOT}/plugins/{name}/Cargo.toml")).unwrap());
     names.sort();
     names.iter().map(|name| manifest::read(cdylib::path(&format!("mlflow-deploy-{name}"))).unwrap()).collect()
 }
