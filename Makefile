@@ -7,7 +7,7 @@ LIBRARIES = $(subst -,_,$(PLUGINS))
 BRIDGE = $(PREFIX)/lib/mlflow-deploy/plugins/python
 SUFFIX = $(if $(filter Darwin,$(shell uname)),dylib,so)
 
-.PHONY: demo demo-gateway test test-llm test-ray test-v2 check budgets bench bench-explain install install-built install-files dist dist-built
+.PHONY: demo demo-gateway test test-llm test-ray test-v2 test-python check budgets bench bench-explain install install-built install-files dist dist-built
 
 # Deploys a model on this machine, predicts with it, and deletes it.
 demo:
@@ -41,6 +41,11 @@ test-ray:
 test-v2:
 	cargo build -p mlflow-deploy -p mlflow-deploy-cli -p mlflow-deploy-v2
 	sh tests/peers/v2/run.sh
+
+# MLflow's target sagemaker through the bridge, beside Python's client, on a fake AWS. Optional: its packages take a minute.
+test-python:
+	cargo build -p mlflow-deploy -p mlflow-deploy-cli
+	@sh tests/peers/sagemaker/run.sh
 
 # What must be clean before a commit.
 check:
