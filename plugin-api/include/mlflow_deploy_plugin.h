@@ -35,7 +35,8 @@
  * The arguments in the head of a request. An absent argument is missing or null.
  *
  *   argument         type    meaning
- *   target_uri       string  the URI of the target, such as "openai://host/v1"; required
+ *   target_uri       string  the URI of the target, such as "openai://host/v1". Required by open; hosts also send it to
+ *                            run_local
  *   options          object  the options of the client, as in the manifest's "options"; a writeOnly one is a secret
  *   name             string  the name of a deployment or, for create_endpoint, of the endpoint. Required by
  *                            create_deployment, update_deployment, delete_deployment, get_deployment and run_local.

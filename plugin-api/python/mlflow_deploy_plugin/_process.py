@@ -24,7 +24,7 @@ from ._operations import SLOTS, function_of, read_arguments
 from ._values import DeploymentError, Payload, invalid, payload_of
 
 EARLY_CANCELS, MAX_STUCK = 1024, 64  # early cancels to remember; calls that may run on after their replies
-GRACE, TICK, FROZEN = 1.0, 2.0, 10.0  # seconds: to end calls; between ticks; without a tick until the process ends
+GRACE, TICK, FROZEN = 1.0, 2.0, 60.0  # seconds: to end calls; between ticks; without a tick until the process ends
 
 
 class Pool:

@@ -142,6 +142,11 @@ class Client(DeploymentClient):
         if endpoint == "stop-python":
             import ctypes
 
+            from mlflow_deploy_plugin import _process
+
+            # The watchdog is set with this time at the next tick.
+            _process.FROZEN = 3.0
+            time.sleep(_process.TICK + 1)
             # Keeps the global lock, unlike the functions of a library that is loaded with `CDLL`.
             ctypes.PyDLL(None).sleep(3600)
         if endpoint == "abort":
