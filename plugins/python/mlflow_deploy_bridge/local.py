@@ -18,8 +18,8 @@ from mlflow_deploy_plugin import DeploymentError, call
 
 BRIDGE = Path(__file__).resolve().parents[1]
 URL = re.compile(r"https?://(?:localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1?\])(?::\d+)?[^\s'\"<>)\]},]*")
-# Seconds that interrupted processes have to end.
-GRACE = 0.7
+# Seconds that interrupted processes have to end. If the host ends, they have as long as the bridge itself.
+GRACE = 30.0
 
 
 def serve(arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -24,7 +24,7 @@ CANCEL, CLOSE, CREDIT, PING, VERSION = 1, 2, 3, 4, 5
 HELLO, LOADED, LOAD_FAILED, REPLY, CHUNK, EVENT, PONG = 16, 17, 18, 19, 20, 21, 22
 ENDLESS = 0xFFFFFFFF
 # The limit of every wait: a test that reaches it has failed.
-LIMIT = 60
+LIMIT = 600
 
 Message = namedtuple("Message", "kind word call client long first second")
 

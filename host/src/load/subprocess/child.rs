@@ -29,6 +29,10 @@ use crate::discovery::process_program::ProcessProgram;
 /// The time limit for a new process to load and start the plugin of a library.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The number of seconds without an answer to a ping after which the host kills the process of a library. A function of
+/// a plugin may block for only 50 ms.
+const MAX_SILENCE_S: u32 = 10;
+
 /// The time limit for a process to exit after the host has shut down the connection.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -47,6 +51,8 @@ pub(crate) struct SpawnConfig {
     environment: Vec<(OsString, OsString)>,
     /// The time limit for the process to start the plugin.
     pub(crate) start_timeout: Duration,
+    /// The number of seconds without an answer to a ping after which the host kills the process.
+    pub(crate) max_silence_s: u32,
     /// True if the program hosts a library. False if it is a process plugin itself.
     hosts_library: bool,
 }
@@ -55,7 +61,15 @@ impl SpawnConfig {
     /// Returns the parameters for a process of `program` that loads a library.
     pub(crate) fn library(program: PathBuf, library: PathBuf, environment: Vec<(OsString, OsString)>) -> Self {
         let arguments = vec![library.clone().into_os_string()];
-        Self { program, arguments, files: vec![library], environment, start_timeout: LOAD_TIMEOUT, hosts_library: true }
+        Self {
+            program,
+            arguments,
+            files: vec![library],
+            environment,
+            start_timeout: LOAD_TIMEOUT,
+            max_silence_s: MAX_SILENCE_S,
+            hosts_library: true,
+        }
     }
 
     /// Returns the parameters for the process of a process plugin.
@@ -70,6 +84,8 @@ impl SpawnConfig {
             files: program.files,
             environment,
             start_timeout: Duration::from_secs(manifest.start_timeout.into()),
+            // A language with a global lock is silent while it loads a large library at its first call.
+            max_silence_s: manifest.start_timeout.max(MAX_SILENCE_S),
             hosts_library: false,
         }
     }

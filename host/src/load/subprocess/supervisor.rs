@@ -28,10 +28,6 @@ use crate::discovery::process_program::ProcessProgram;
 /// The interval between pings to a process that owes a reply.
 const TICK: Duration = Duration::from_secs(1);
 
-/// The number of intervals without a pong after which the host kills the process. A function of a plugin may block for
-/// only 50 ms.
-const MAX_TICKS: u32 = 10;
-
 /// The maximum number of starts of a process within `START_WINDOW`.
 const MAX_STARTS: usize = 5;
 
@@ -185,8 +181,9 @@ impl SupervisorState {
             if child.has_exited() {
                 break child.wait_for_exit();
             }
-            if ticks >= MAX_TICKS {
-                break child.end(format!("did not respond for {MAX_TICKS} s and was killed"));
+            let max_ticks = self.config.max_silence_s;
+            if ticks >= max_ticks {
+                break child.end(format!("did not respond for {max_ticks} s and was killed"));
             }
         };
         (self.on_exit)(&exit);
