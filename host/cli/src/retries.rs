@@ -19,10 +19,8 @@ pub(crate) fn take(options: &mut Map<String, Value>, manifest: &Manifest) -> u32
 }
 
 fn take_with(options: &mut Map<String, Value>, manifest: &Manifest, variable: Option<String>) -> u32 {
-    let declared = &manifest.options["properties"][OPTION];
-    if !declared.is_object() {
-        return DEFAULT;
-    }
+    let declared = manifest.options.get("properties").and_then(|properties| properties.get(OPTION));
+    let Some(declared) = declared.filter(|declared| declared.is_object()) else { return DEFAULT };
     let reads_variable = manifest.environment.iter().any(|each| each.name == VARIABLE);
     let from_variable = variable.filter(|text| reads_variable && !text.is_empty()).map(|text| text.parse().ok());
     let given = match options.get(OPTION).filter(|value| !value.is_null()) {

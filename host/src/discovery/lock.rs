@@ -175,6 +175,9 @@ fn measure(candidate: &Candidate) -> Result<Measured, LoadError> {
     if candidate.identity != Some(opened.identity) {
         return Err(LoadError::Changed);
     }
+    if let Some(program) = opened.program.as_ref().filter(|_| !candidate.is_trusted) {
+        program.check_trust()?;
+    }
     opened.measure()
 }
 

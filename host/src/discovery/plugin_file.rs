@@ -126,7 +126,7 @@ impl PluginFile {
 
 /// Returns the files of a plugin: a library, or the manifest, the program and the own files of a process plugin.
 pub(crate) fn files(path: &Path, manifest: &Manifest) -> Result<Vec<PathBuf>, LoadError> {
-    if manifest.is_process() { Ok(ProcessProgram::find(path, manifest)?.files) } else { Ok(vec![path.to_owned()]) }
+    if manifest.is_process() { Ok(ProcessProgram::find(path, manifest)?.watched()) } else { Ok(vec![path.to_owned()]) }
 }
 
 fn check_regular(metadata: &Metadata) -> Result<(), LoadError> {

@@ -1,6 +1,7 @@
 //! The program and the files of a process plugin, which its manifest `NAME.plugin.json` specifies. Starts nothing.
 
 use std::collections::{BTreeSet, HashSet};
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -16,6 +17,9 @@ use crate::discovery::digest::{Digest, Identity, Measured};
 /// The maximum number of files of one process plugin.
 const MAX_FILES: usize = 10_000;
 
+/// The maximum size of all files of one process plugin, because hashing them would take minutes.
+const MAX_GIB: u64 = 1;
+
 /// The directories in which a program is searched if the variable `PATH` is not set.
 const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
@@ -24,11 +28,13 @@ const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 pub(crate) struct ProcessProgram {
     /// The path of the program, which may be a link, such as the Python of a virtual environment.
     pub(crate) path: PathBuf,
-    pub(crate) arguments: Vec<String>,
+    pub(crate) arguments: Vec<OsString>,
     /// The real path of the folder that contains the manifest.
     folder: PathBuf,
     /// The manifest, the program, and the plugin's own files in alphabetical order.
-    pub(crate) files: Vec<PathBuf>,
+    files: Vec<PathBuf>,
+    /// The folders of the plugin's own files. A new file in a folder changes the folder.
+    folders: Vec<PathBuf>,
 }
 
 impl ProcessProgram {
@@ -41,23 +47,32 @@ impl ProcessProgram {
         let search_path = std::env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.to_owned());
         let path = find_program(program, &folder, &search_path)?;
         let resolve = |text: &String| match is_relative(text) {
-            true => folder.join(text.strip_prefix("./").unwrap_or(text)).to_string_lossy().into_owned(),
-            false => text.clone(),
+            true => folder.join(text.strip_prefix("./").unwrap_or(text)).into_os_string(),
+            false => OsString::from(text),
         };
         let in_exec = || rest.iter().filter(|text| is_relative(text)).cloned().collect();
         let own = if manifest.files.is_empty() { in_exec() } else { manifest.files.clone() };
         let mut listing = Listing::default();
         for own in &own {
             let path = folder.join(own.strip_prefix("./").unwrap_or(own));
-            listing.add(&path).map_err(|why| failed(own, format!("cannot be read: {why}")))?;
+            let named = if path.is_dir() { None } else { Some(own) };
+            listing
+                .add(&path)
+                .map_err(|(path, why)| failed(&named.map_or_else(|| path.display().to_string(), String::clone), why))?;
         }
         let files = [file, path.clone()].into_iter().chain(listing.files).collect();
-        Ok(Self { path, arguments: rest.iter().map(resolve).collect(), folder, files })
+        Ok(Self { path, arguments: rest.iter().map(resolve).collect(), folder, files, folders: listing.folders })
     }
 
-    /// Returns the identity of all files as a whole.
+    /// Returns the manifest, the program, and the plugin's own files and folders. A change of the plugin changes one of
+    /// them.
+    pub(crate) fn watched(&self) -> Vec<PathBuf> {
+        self.files.iter().chain(&self.folders).cloned().collect()
+    }
+
+    /// Returns the identity of all files and folders as a whole.
     pub(crate) fn identity(&self) -> Result<Identity, LoadError> {
-        Identity::of_all(&self.files).map_err(|error| LoadError::Unreadable(error.to_string()))
+        Identity::of_all(&self.watched()).map_err(|error| LoadError::Unreadable(error.to_string()))
     }
 
     /// Returns the SHA-256 of the program and the plugin's own files, without the manifest. Depends on the names of the
@@ -102,28 +117,36 @@ impl ProcessProgram {
 #[derive(Default)]
 struct Listing {
     files: BTreeSet<PathBuf>,
-    /// The devices and inodes of the folders that were listed, since links may form a circle.
-    folders: HashSet<(u64, u64)>,
+    folders: Vec<PathBuf>,
+    /// The devices and inodes of the folders, since links may form a circle.
+    seen: HashSet<(u64, u64)>,
+    bytes: u64,
 }
 
 impl Listing {
-    /// Adds a file, or all files in a folder.
-    fn add(&mut self, path: &Path) -> Result<(), String> {
-        let metadata = fs::metadata(path).map_err(|error| error.to_string())?;
+    /// Adds a file, or all files in a folder. Returns the path and the reason if one of them cannot be used.
+    fn add(&mut self, path: &Path) -> Result<(), (PathBuf, String)> {
+        let failed = |why: String| (path.to_owned(), why);
+        let unreadable = |error: io::Error| failed(format!("cannot be read: {error}"));
+        let metadata = fs::metadata(path).map_err(unreadable)?;
         if metadata.is_dir() {
-            if !self.folders.insert(Identity::from(&metadata).file_id()) {
+            if !self.seen.insert(Identity::from(&metadata).file_id()) {
                 return Ok(());
             }
-            for entry in fs::read_dir(path).map_err(|error| error.to_string())? {
-                self.add(&entry.map_err(|error| error.to_string())?.path())?;
-            }
+            self.folders.push(path.to_owned());
+            let entries = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>).map_err(unreadable)?;
+            // Sorted, because a folder may also be reached by a link, and only its first name counts.
+            let mut entries: Vec<_> = entries.into_iter().map(|entry| entry.path()).collect();
+            entries.sort();
+            entries.iter().try_for_each(|entry| self.add(entry))?;
         } else if metadata.is_file() {
             self.files.insert(path.to_owned());
+            self.bytes = self.bytes.saturating_add(metadata.len());
         } else {
-            return Err("expected a regular file or a folder".to_owned());
+            return Err(failed("is not a regular file or a folder".to_owned()));
         }
-        if self.files.len() > MAX_FILES {
-            return Err(format!("it has more than {MAX_FILES} files"));
+        if self.files.len() > MAX_FILES || self.bytes > MAX_GIB << 30 {
+            return Err(failed(format!("exceeds the limit of {MAX_FILES} files and {MAX_GIB} GiB")));
         }
         Ok(())
     }
@@ -189,7 +212,7 @@ mod tests {
         let found = ProcessProgram::find(&file, &manifest(exec)).unwrap();
         let plugin = real.join("plugin.py");
         assert_eq!(found.path, real.join("run"));
-        assert_eq!(found.arguments, ["plugin.py", plugin.to_str().unwrap(), "--x=./plugin.py"]);
+        assert_eq!(found.arguments, ["plugin.py", plugin.to_str().unwrap(), "--x=./plugin.py"].map(OsString::from));
         assert_eq!(found.files, [real.join("a.plugin.json"), real.join("run"), plugin]);
         let listed = json!({"exec": ["sh", "./plugin.py"], "files": ["./package"]});
         let found = ProcessProgram::find(&file, &manifest(listed)).unwrap();

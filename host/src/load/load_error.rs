@@ -86,6 +86,13 @@ pub enum LoadError {
         /// The reason, as the predicate of a sentence.
         why: String,
     },
+    /// The program of a process plugin does not follow the wire protocol.
+    Protocol {
+        /// The path of the program.
+        program: String,
+        /// The reason, as a sentence fragment.
+        why: String,
+    },
     /// The first load of the file crashed or hung. The file is not loaded again until it changes.
     Quarantined {
         /// The outcome of the first load, as a sentence fragment.
@@ -155,6 +162,7 @@ impl LoadError {
             }
             Self::PluginHost(why) => format!("failed to start its process: {why}"),
             Self::Program { program, why } => format!("`{program}` {why}"),
+            Self::Protocol { program, why } => format!("`{program}` does not follow the wire protocol: {why}"),
             Self::Quarantined { reason } => format!("quarantined, because on its first load {reason}"),
             Self::Table(error) => error.to_string(),
             Self::TimedOut(limit) => format!("did not finish loading within {} s", limit.as_secs_f64()),
@@ -201,6 +209,7 @@ impl LoadError {
             Self::NotLoadable(_) => "fix the cause, or install another build of the plugin",
             Self::NotLocked { .. } => "to approve the plugin, run `mlflow-deploy plugins lock`",
             Self::OldDependency { .. } => "upgrade that library, or install a build of the plugin for an older system",
+            Self::Protocol { .. } => "update the plugin or mlflow-deploy, or report it to the plugin's author",
             Self::Program { .. } => "install it, or correct `exec` and `files` in the manifest of the plugin",
             Self::Quarantined { .. } => {
                 "install another version, or run `mlflow-deploy plugins retry` to try this one again"

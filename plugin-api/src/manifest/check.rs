@@ -78,6 +78,15 @@ pub struct Checked {
 /// assert!(checked.faults[0].message.starts_with("unknown member `isolaton`"));
 /// ```
 pub fn check(json: &[u8]) -> Checked {
+    check_kind(json, false)
+}
+
+/// Does the same as [`check`] for the manifest of a process plugin, which must have `exec`.
+pub fn check_process(json: &[u8]) -> Checked {
+    check_kind(json, true)
+}
+
+fn check_kind(json: &[u8], is_process: bool) -> Checked {
     let json = file::without_byte_order_mark(json.strip_suffix(b"\0").unwrap_or(json));
     let refused = |text: &str, offset, message: String| {
         let (line, column) = line_and_column(text, offset);
@@ -106,7 +115,9 @@ pub fn check(json: &[u8]) -> Checked {
         return refused(text, blanks, format!("found {}: expected a JSON object", shown(root)));
     };
     let has = |names: &[&str]| members.iter().any(|member| names.contains(&member.name.as_str()));
-    let mut checker = Checker { text, faults: Vec::new(), is_part: has(&OPTIONAL) && !has(&REQUIRED) };
+    let is_part = !is_process && has(&OPTIONAL) && !has(&REQUIRED);
+    let is_process = is_process || has(&PROCESS[..1]);
+    let mut checker = Checker { text, faults: Vec::new(), is_part, is_process };
     checker.manifest(root, &members);
     checker.faults.sort_by_key(|fault| (fault.line, fault.column));
     Checked { faults: checker.faults, is_part: checker.is_part }
@@ -116,15 +127,17 @@ pub(super) struct Checker<'a> {
     text: &'a str,
     faults: Vec<Fault>,
     is_part: bool,
+    is_process: bool,
 }
 
 impl<'a> Checker<'a> {
     fn manifest(&mut self, root: Located<'a>, members: &[Member<'a>]) {
-        let is_process = find(members, PROCESS[0]).is_some();
+        let is_process = self.is_process;
         let of_process = if is_process { &PROCESS[..] } else { &[] };
         let known: Vec<_> = REQUIRED.iter().chain(&OPTIONAL).chain(of_process).copied().collect();
         let is_required = |name: &&str| !(self.is_part || is_process && OF_LIBRARY.contains(name));
-        let required: Vec<_> = REQUIRED.into_iter().filter(is_required).collect();
+        let exec = is_process.then_some(PROCESS[0]);
+        let required: Vec<_> = REQUIRED.into_iter().filter(is_required).chain(exec).collect();
         self.names(root.offset, "", members, &known, &required);
         let custom: Vec<_> = (find(members, "invoke").into_iter())
             .flat_map(|invoke| invoke.elements().unwrap_or_default())

@@ -33,7 +33,7 @@ mod read;
 #[cfg(feature = "host")]
 pub use bounded::Bounded;
 #[cfg(feature = "host")]
-pub use check::{Checked, Fault, check};
+pub use check::{Checked, Fault, check, check_process};
 pub use format::{
     EnvironmentVariable, InvokeOperation, Isolation, MAX_BYTES, Manifest, PROCESS_SUFFIX, Panic, SECTIONS, TARGET,
 };

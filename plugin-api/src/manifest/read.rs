@@ -55,8 +55,8 @@ pub fn read(path: &Path) -> Result<Manifest, ReadError> {
 
 /// Returns true if a path has the name of a process plugin's manifest, `NAME.plugin.json`.
 pub fn is_process_file(path: &Path) -> bool {
-    let name = path.file_name().and_then(OsStr::to_str);
-    name.and_then(|name| name.strip_suffix(PROCESS_SUFFIX)).is_some_and(|name| !name.is_empty())
+    let name = path.file_name().map(OsStr::as_encoded_bytes);
+    name.and_then(|name| name.strip_suffix(PROCESS_SUFFIX.as_bytes())).is_some_and(|name| !name.is_empty())
 }
 
 /// Reads the manifest of a process plugin from its open file.

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
-use super::check::{ENVIRONMENT, Fault, INVOKE, OF_LIBRARY, OPTIONAL, PROCESS, REQUIRED, check, known_operations};
+use super::check::{
+    ENVIRONMENT, Fault, INVOKE, OF_LIBRARY, OPTIONAL, PROCESS, REQUIRED, check, check_process, known_operations,
+};
 use super::check_schema::{KEYWORDS, TYPES};
 use super::embed_check::check_part;
 use super::format::Manifest;
@@ -428,4 +430,21 @@ fn every_fault_is_found_at_once_with_its_line_and_column() {
     assert_eq!((comma.line, comma.column, comma.message.as_str()), (3, 1, "not JSON: trailing comma"));
     let utf8 = syntax(b"{\n \"\xc3\xa9\xff\"");
     assert_eq!((utf8.line, utf8.column), (2, 4));
+}
+
+#[test]
+fn the_check_of_a_process_plugin_requires_its_program_and_no_target() {
+    let mut manifest = valid();
+    manifest.retain(|name, _| !OF_LIBRARY.contains(&name.as_str()));
+    let messages = |manifest: &Map<String, Value>| {
+        let checked = check_process(json!(manifest).to_string().as_bytes());
+        assert!(!checked.is_part);
+        checked.faults.into_iter().map(|fault| fault.message).collect::<Vec<_>>()
+    };
+    assert_eq!(messages(&manifest), ["missing member `exec`"]);
+    manifest.insert("files".to_owned(), json!(["./a"]));
+    manifest.insert("exec".to_owned(), json!(["./a"]));
+    assert_eq!(messages(&manifest), [""; 0]);
+    let part = json!({"description": "d", "exec": ["a"]});
+    assert_eq!(messages(part.as_object().unwrap()).len(), REQUIRED.len() - OF_LIBRARY.len());
 }

@@ -120,7 +120,7 @@ fn newest_common_version_is_chosen_and_no_common_version_is_an_error() {
     for (newest, oldest) in [("3", "2"), ("0", "0"), ("1", "0")] {
         let refused = Wire::starting(&[newest, oldest, "works"]).refused();
         let expected =
-            format!("does not speak the wire protocol: it speaks the versions {oldest} to {newest}, expected 1");
+            format!("does not follow the wire protocol: it speaks the versions {oldest} to {newest}, but this host 1");
         assert!(refused.contains(&expected), "{refused}");
     }
 }
@@ -132,7 +132,7 @@ fn program_that_does_not_start_is_an_error_with_the_reason() {
             "exits",
             "its process exited with code 1 during loading; its log ends with `ModuleNotFoundError: No module named 'numpy'`",
         ),
-        ("babbles", "does not speak the wire protocol: a part has "),
+        ("babbles", "does not follow the wire protocol: a part has "),
         ("fails", "failed to start: no licence"),
         ("crashes", "was killed by signal 11 (SIGSEGV)"),
     ] {
@@ -234,4 +234,54 @@ fn kill_of_the_host_ends_the_process() {
     kill_process(Pid::from_child(&command), Signal::KILL).unwrap();
     command.wait().unwrap();
     wait_for_end(&process);
+}
+
+#[test]
+fn files_that_are_added_to_a_folder_of_the_plugin_are_noticed() {
+    let wire = Wire::with(&json!({"exec": ["python3", "-B", "./plugin.py", "1", "1", "works"], "files": ["."]}));
+    let lock = tempfile::tempdir().unwrap();
+    let lock = lock.path().join("lock");
+    let run = |verb: &str| {
+        wire.command(verb).env("XDG_STATE_HOME", lock.parent().unwrap()).arg("--lock-file").arg(&lock).run()
+    };
+    assert_eq!(run("plugins lock").code, 0);
+    assert_eq!(run("plugins verify").code, 0);
+    fs::write(wire.0.path().join("added.py"), "").unwrap();
+    assert_eq!(run("plugins verify").code, 3);
+}
+
+#[test]
+fn messages_that_come_with_the_end_of_the_start_are_handled() {
+    let wire = Wire::starting(&["1", "1", "talks"]);
+    let ran = wire.predict(&json!([1]));
+    let expected = "warning: one (plugin wire)\nwarning: two (plugin wire)\n";
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, expected), "{ran:?}");
+    let lacking = Wire::starting(&["1", "1", "lacks"]).refused();
+    assert!(lacking.contains("`loaded` lacks the slots `open` and `shutdown`"), "{lacking}");
+}
+
+#[test]
+fn bulk_prediction_works_without_options_in_the_manifest() {
+    let wire = Wire::new();
+    let rows = wire.0.path().join("rows.jsonl");
+    fs::write(&rows, "[1]\n[2]\n").unwrap();
+    let run = wire.command("predict-batch -t wire --endpoint e").arg("-I").arg(&rows).arg("-O");
+    let ran = run.arg(wire.0.path().join("out.jsonl")).run();
+    assert_eq!(ran.code, 0, "{ran:?}");
+    assert_eq!(fs::read_to_string(wire.0.path().join("out.jsonl")).unwrap(), "[1]\n[2]\n");
+}
+
+#[test]
+fn check_of_a_manifest_knows_process_plugins_by_their_name() {
+    let wire = Wire::new();
+    let check = |text: &str| {
+        fs::write(wire.manifest(), text).unwrap();
+        wire.command("plugins check").arg(wire.manifest()).run()
+    };
+    let manifest = fs::read_to_string(wire.manifest()).unwrap();
+    let valid = check(&manifest);
+    assert!(valid.code == 0 && valid.stdout.contains(": valid: wire 1.0.0, schemes: wire"), "{valid:?}");
+    let part = check(r#"{"exec": ["python3"], "description": "d"}"#);
+    assert!(part.code == 3 && part.stdout.contains("missing member `name`"), "{part:?}");
+    assert!(!part.stdout.contains("missing member `target`"), "{part:?}");
 }

@@ -30,8 +30,10 @@ struct CheckReport<'a> {
 pub(super) fn run(path: &Path, report: &Report) -> Result<(), CliError> {
     let name = path.to_string_lossy();
     let json = read(path)?;
-    let Checked { faults, is_part, .. } = manifest::check(&json);
-    let manifest = Manifest::parse(&json).ok();
+    let is_process = manifest::is_process_file(path);
+    let check = if is_process { manifest::check_process } else { manifest::check };
+    let Checked { faults, is_part, .. } = check(&json);
+    let manifest = if is_process { Manifest::parse_process } else { Manifest::parse }(&json).ok();
     let summary = || match &manifest {
         Some(manifest) => format!(
             "{} {}, schemes: {}; operations: {}",

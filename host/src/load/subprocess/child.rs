@@ -10,7 +10,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use mlflow_deploy_plugin_api::call::Level;
-use mlflow_deploy_plugin_api::ffi::HostCallbacks;
+use mlflow_deploy_plugin_api::ffi::{HostCallbacks, Slot};
 use mlflow_deploy_plugin_api::manifest::Manifest;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::RecvFlags;
@@ -18,7 +18,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 
 use super::environment;
 use super::log::ProcessLog;
-use super::message::{Malformed, Message, PROTOCOL};
+use super::message::{Malformed, Message, PROTOCOL, number};
 use super::process_exit::ProcessExit;
 use super::receiver::Receiver;
 use super::sender::Sender;
@@ -79,9 +79,9 @@ impl SpawnConfig {
         environment: Vec<(OsString, OsString)>,
     ) -> Self {
         Self {
+            files: program.watched(),
             program: program.path,
-            arguments: program.arguments.into_iter().map(OsString::from).collect(),
-            files: program.files,
+            arguments: program.arguments,
             environment,
             start_timeout: Duration::from_secs(manifest.start_timeout.into()),
             // A language with a global lock is silent while it loads a large library at its first call.
@@ -110,7 +110,7 @@ impl SpawnConfig {
         let program = self.program.display().to_string();
         match self.hosts_library {
             true => LoadError::PluginHost(format!("`{program}` does not match this version of mlflow-deploy: {why}")),
-            false => LoadError::Program { program, why: format!("does not speak the wire protocol: {why}") },
+            false => LoadError::Protocol { program, why: why.to_owned() },
         }
     }
 }
@@ -153,7 +153,8 @@ impl Child {
                 match message {
                     Message::Hello { newest, oldest } if !is_greeted => {
                         if !(1..=PROTOCOL.into()).contains(&oldest) || newest < PROTOCOL {
-                            let versions = format!("it speaks the versions {oldest} to {newest}, expected {PROTOCOL}");
+                            let versions =
+                                format!("it speaks the versions {oldest} to {newest}, but this host {PROTOCOL}");
                             return Err(config.wrong_protocol(&versions));
                         }
                         let sender = child.sender().map_err(|error| config.not_started(&error))?;
@@ -161,7 +162,13 @@ impl Child {
                         is_greeted = true;
                     }
                     _ if !is_greeted => return Err(config.wrong_protocol("its first message is not `hello`")),
-                    Message::Loaded { slots } => return Ok((child, slots)),
+                    Message::Loaded { slots } => {
+                        let lacks = |slot| slots & 1 << number(slot) == 0;
+                        if lacks(Slot::Open) || lacks(Slot::Shutdown) && !config.hosts_library {
+                            return Err(config.wrong_protocol("`loaded` lacks the slots `open` and `shutdown`"));
+                        }
+                        return Ok((child, slots));
+                    }
                     Message::LoadFailed { error } => {
                         let invalid = |error| config.wrong_protocol(&format!("it sent an invalid load error: {error}"));
                         return Err(
@@ -234,6 +241,10 @@ impl Child {
         wake: Option<&PipeReader>,
         host: &dyn HostCallbacks,
     ) -> Wake {
+        // A message may have come together with the one before it.
+        if self.receiver.has_message() {
+            return Wake::Messages;
+        }
         let until = limit.map(|limit| Instant::now() + limit);
         loop {
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));

@@ -25,7 +25,7 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    /// Reads from the socket once. Returns the number of bytes, which is 0 at the end of the stream.
+    /// Reads from the socket once. No complete message may be left from an earlier read. Returns the number of bytes, which is 0 at the end of the stream.
     pub(crate) fn receive(&mut self, socket: impl AsFd, flags: RecvFlags) -> Result<usize, Errno> {
         if self.next == self.bytes.len() {
             self.bytes.clear();
@@ -43,6 +43,12 @@ impl Receiver {
                 received => return received.map(|(_, count)| count),
             }
         }
+    }
+
+    /// Returns true if [`next`](Self::next) returns a message, or an error, without another read.
+    pub(crate) fn has_message(&self) -> bool {
+        let rest = &self.bytes[self.next..];
+        Message::length(rest).map_or(true, |length| length.is_some_and(|length| rest.len() >= length))
     }
 
     /// Returns the next complete message; `None` if no complete message has arrived.

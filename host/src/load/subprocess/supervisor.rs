@@ -240,10 +240,16 @@ impl SupervisorState {
     fn restart(self: &Arc<Self>) {
         let state = Arc::clone(self);
         let work = move || {
-            let unchanged = state.identity.check(&state.config.files);
-            let unchanged = unchanged.map_err(|_changed| "a file of it has changed since it was loaded".to_owned());
-            let started = unchanged
-                .and_then(|()| Child::start(&state.config, state.host.as_ref()).map_err(|error| error.to_string()));
+            if state.identity.check(&state.config.files).is_err() {
+                // Another attempt would fail too.
+                let message = "failed to restart the plugin's process: one of its files has changed since it was loaded; \
+                               open the target again";
+                let error = Error::new(ErrorCode::PLUGIN_CRASHED, message);
+                let unanswered = state.lock().ended(error.clone());
+                state.fail(&unanswered.started, &to_json(&error));
+                return state.fail(&unanswered.waiting, &to_json(&error));
+            }
+            let started = Child::start(&state.config, state.host.as_ref()).map_err(|error| error.to_string());
             let connected = started.and_then(|(child, slots)| {
                 let (connection, wake) = connect(&child).map_err(|error| error.to_string())?;
                 Ok((child, slots, connection, wake))

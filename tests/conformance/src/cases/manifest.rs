@@ -104,14 +104,13 @@ fn accepts(harness: &Harness) -> Result<(), Marker> {
 /// Fails with all faults of a clause that the check of manifests finds, as `mlflow-deploy plugins check` prints them.
 fn has_no_fault(harness: &Harness, clause: &str) -> Result<(), Marker> {
     let unreadable = || Marker::skip("the manifest cannot be read");
-    let json = match manifest::is_process_file(harness.plugin()) {
-        true => fs::read(harness.plugin()).map_err(|_error| unreadable())?,
-        false => {
-            let file = File::open(harness.plugin()).map_err(|_error| unreadable())?;
-            manifest::json_from(&file).map_err(|_error| unreadable())?
-        }
+    let faults = if manifest::is_process_file(harness.plugin()) {
+        manifest::check_process(&fs::read(harness.plugin()).map_err(|_error| unreadable())?).faults
+    } else {
+        let file = File::open(harness.plugin()).map_err(|_error| unreadable())?;
+        manifest::check(&manifest::json_from(&file).map_err(|_error| unreadable())?).faults
     };
-    let faults = manifest::check(&json).faults.into_iter();
+    let faults = faults.into_iter();
     let faults: Vec<_> = faults.filter(|fault| fault.clause == clause).map(|fault| fault.message).collect();
     ensure!(faults.is_empty(), "{}", faults.join("; "));
     Ok(())

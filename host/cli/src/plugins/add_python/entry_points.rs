@@ -4,10 +4,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use mlflow_deploy_plugin_api::file;
 use serde::Serialize;
 
 /// The group of entry points that MLflow reads.
 const GROUP: &str = "[mlflow.deployments]";
+
+/// The maximum size of a file with metadata of a package, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
 
 /// The targets of MLflow itself that no bundled plugin serves, with their modules. Bundled plugins replace the others.
 const OF_MLFLOW: [(&str, &str); 1] = [("sagemaker", "mlflow.sagemaker")];
@@ -35,7 +39,7 @@ pub(super) fn find(directories: &[PathBuf]) -> Vec<PythonPlugin> {
     for directory in directories {
         for metadata in metadata_folders(directory) {
             let Some((package, version)) = package_of(&metadata) else { continue };
-            let text = fs::read_to_string(metadata.join("entry_points.txt")).unwrap_or_default();
+            let text = file::read_text(&metadata.join("entry_points.txt"), MAX_BYTES).unwrap_or_default();
             let own = || OF_MLFLOW.iter().map(|(name, module)| ((*name).to_owned(), (*module).to_owned())).collect();
             let is_mlflow = ["mlflow", "mlflow-skinny"].contains(&package.as_str());
             let entries: Vec<_> = if is_mlflow { own() } else { entries(&text).collect() };
@@ -65,7 +69,7 @@ fn metadata_folders(directory: &Path) -> Vec<PathBuf> {
 
 /// Returns the name and the version of the package with this metadata, from the file `METADATA` or `PKG-INFO`.
 fn package_of(metadata: &Path) -> Option<(String, String)> {
-    let text = ["METADATA", "PKG-INFO"].iter().find_map(|name| fs::read(metadata.join(name)).ok())?;
+    let text = ["METADATA", "PKG-INFO"].iter().find_map(|name| file::read(&metadata.join(name), MAX_BYTES).ok())?;
     let text = String::from_utf8_lossy(&text);
     let header = |name: &str| {
         let mut headers = text.lines().take_while(|line| !line.is_empty()).filter_map(|line| line.split_once(':'));

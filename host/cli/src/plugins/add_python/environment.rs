@@ -6,9 +6,12 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mlflow_deploy_plugin_api::program;
+use mlflow_deploy_plugin_api::{file, program};
 
 use crate::report::CliError;
+
+/// The maximum size of `pyvenv.cfg`, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
 
 /// A Python and the directories that contain its packages.
 #[derive(Debug)]
@@ -50,7 +53,7 @@ impl Environment {
 /// Returns the directories of packages of a Python.
 fn directories(python: &Path, home: Option<&Path>) -> Vec<PathBuf> {
     let prefix = python.parent().and_then(Path::parent).unwrap_or(Path::new("/"));
-    let Ok(settings) = fs::read_to_string(prefix.join("pyvenv.cfg")) else {
+    let Ok(settings) = file::read_text(&prefix.join("pyvenv.cfg"), MAX_BYTES) else {
         return installed(python, home);
     };
     let setting = |name: &str| {

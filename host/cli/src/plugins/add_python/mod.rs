@@ -56,6 +56,8 @@ pub(super) fn run(arguments: &AddPython, context: &Context) -> Result<(), CliErr
     let environment = Environment::find(arguments.python.as_deref())?;
     let found = entry_points::find(&environment.directories);
     check_selection(&arguments.schemes, &found, &environment)?;
+    trust::check_code(&environment.python)
+        .map_err(|distrust| CliError::Input(format!("the Python cannot be used: {distrust}")))?;
     let discovery = context.discover();
     let folder = match &arguments.to {
         Some(folder) => std::path::absolute(folder).unwrap_or_else(|_| folder.clone()),
