@@ -168,10 +168,10 @@ const char *mdp_content_type(const mdp_call *call); /* of the inputs; "applicati
 bool mdp_is_cancelled(mdp_call *call);
 /* Returns the milliseconds until the deadline. UINT64_MAX without a deadline. */
 uint64_t mdp_remaining_ms(mdp_call *call);
-/* Waits for `ms` milliseconds. Returns false at once if the call is cancelled. */
+/* Waits for `ms` milliseconds. Returns false at once if the call is cancelled or its deadline passes. */
 bool mdp_wait(mdp_call *call, uint64_t ms);
 /* Sends a chunk of predict_stream or run_local, once the caller has granted credit for it. Returns false if the call is
- * cancelled or does not stream; the function then returns any reply. A NULL `content_type` means JSON. */
+ * cancelled or does not stream. Then return any reply: the kit drops it. A NULL `content_type` means JSON. */
 bool mdp_send(mdp_call *call, const char *content_type, mdp_text chunk);
 /* Logs a message to the caller. `level` is one of the MLFLOW_DEPLOY_LEVEL constants. */
 void mdp_event(mdp_call *call, uint32_t level, const char *format, ...) MDP_PRINTF(3, 4);

@@ -141,8 +141,14 @@ fn wrong_key<T: DeserializeOwned>(object: &str, message: &str) -> Option<String>
     })
 }
 
-/// Returns serde's error message without the quoted string of the wrong value, which may be a secret.
+/// Returns serde's error message without the wrong string, and without a value of the wrong type: it may be a secret, such
+/// as a password of digits that was given as a number.
 fn without_value(message: &str) -> String {
+    if let Some((found, expected)) = message.strip_prefix("invalid type: ").and_then(|it| it.rsplit_once(", expected "))
+    {
+        let kind = found.split(['`', '"']).next().unwrap_or_default().trim_end();
+        return format!("invalid type: {kind}, expected {expected}");
+    }
     match (message.find(": string \""), message.rfind("\", expected")) {
         (Some(start), Some(end)) if start < end => format!("{}: string{}", &message[..start], &message[end + 1..]),
         _ => message.to_owned(),
@@ -188,12 +194,22 @@ mod tests {
     }
 
     #[test]
-    fn an_error_does_not_repeat_a_wrong_string() {
-        let options = ClientOptions::new(&serde_json::json!({"headers": "Bearer \", expected s3cret"})).unwrap();
-        let error = options.parse::<HashMap<String, u8>>().unwrap_err();
-        let message =
-            "failed to read the client options: `headers`: invalid type: string, expected a whole number from 0 to 255";
-        assert_eq!(error.message(), message);
+    fn an_error_does_not_repeat_a_value_of_the_wrong_type() {
+        let message = |options: Value, parse: fn(&ClientOptions) -> Error| {
+            parse(&ClientOptions::new(&options).unwrap()).message().replace("failed to read the client options: ", "")
+        };
+        let number = |options: &ClientOptions| options.parse::<HashMap<String, u8>>().unwrap_err();
+        let string = message(serde_json::json!({"headers": "Bearer \", expected s3cret"}), number);
+        assert_eq!(string, "`headers`: invalid type: string, expected a whole number from 0 to 255");
+        let text = |options: &ClientOptions| options.parse::<HashMap<String, String>>().unwrap_err();
+        for (secret, kind) in [
+            (serde_json::json!(4711), "integer"),
+            (serde_json::json!(47.11), "floating point"),
+            (serde_json::json!(true), "boolean"),
+        ] {
+            let expected = format!("`token`: invalid type: {kind}, expected a string");
+            assert_eq!(message(serde_json::json!({ "token": secret }), text), expected);
+        }
     }
 
     #[test]
@@ -217,7 +233,7 @@ mod tests {
         let share = message(serde_json::json!({"least": 1, "share": []}));
         assert!(share.ends_with("`inner[0].share`: invalid type: sequence, expected a number"), "{share}");
         let none = message(serde_json::json!(true));
-        assert!(none.ends_with("`inner[0]`: invalid type: boolean `true`, expected an object"), "{none}");
+        assert!(none.ends_with("`inner[0]`: invalid type: boolean, expected an object"), "{none}");
         let other = message(serde_json::json!({"more": 1}));
         assert!(other.ends_with("`inner[0].more`: unknown field `more`, expected `least` or `share`"), "{other}");
     }
