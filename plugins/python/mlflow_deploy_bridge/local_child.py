@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from typing import Any
 
@@ -16,6 +17,8 @@ from .signatures import Argument, invoke
 
 
 def main() -> None:
+    # Python installs no handler if the process inherits an ignored signal, as from a background job of a shell.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     result = int(os.environ.pop("MLFLOW_DEPLOY_RESULT_FD"))
     os.set_inheritable(result, False)
     arguments = json.load(sys.stdin)
