@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
 
+use mlflow_deploy::Replacement;
 use mlflow_deploy_plugin_api::manifest::{Manifest, PROCESS_SUFFIX};
 use mlflow_deploy_plugin_api::program;
 use serde_json::{Map, Value, json};
@@ -118,10 +119,9 @@ pub(super) fn write(folder: &Path, name: &str, manifest: &Value) -> Result<PathB
     Manifest::parse_process(text.as_bytes()).map_err(|why| format!("its description is invalid: {why}"))?;
     let path = folder.join(format!("{name}{PROCESS_SUFFIX}"));
     let written = std::fs::create_dir_all(folder).and_then(|()| {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        let mut file = Replacement::begin(&path)?;
         file.write_all(text.as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist(&path).map_err(|error| error.error)
+        file.commit()
     });
-    written.map(|_file| path.clone()).map_err(|error| format!("failed to write `{}`: {error}", path.display()))
+    written.map(|()| path.clone()).map_err(|error| format!("failed to write `{}`: {error}", path.display()))
 }
