@@ -47,19 +47,13 @@ impl ProcessProgram {
         let search_path = std::env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.to_owned());
         let path = find_program(program, &folder, &search_path)?;
         let resolve = |text: &String| match is_relative(text) {
-            true => folder.join(text.strip_prefix("./").unwrap_or(text)).into_os_string(),
+            true => in_folder(&folder, text).into_os_string(),
             false => OsString::from(text),
         };
         let in_exec = || rest.iter().filter(|text| is_relative(text)).cloned().collect();
         let own = if manifest.files.is_empty() { in_exec() } else { manifest.files.clone() };
         let mut listing = Listing::default();
-        for own in &own {
-            let path = folder.join(own.strip_prefix("./").unwrap_or(own));
-            let named = if path.is_dir() { None } else { Some(own) };
-            listing
-                .add(&path)
-                .map_err(|(path, why)| failed(&named.map_or_else(|| path.display().to_string(), String::clone), why))?;
-        }
+        own.iter().try_for_each(|own| listing.add(&in_folder(&folder, own)))?;
         let files = [file, path.clone()].into_iter().chain(listing.files).collect();
         Ok(Self { path, arguments: rest.iter().map(resolve).collect(), folder, files, folders: listing.folders })
     }
@@ -98,7 +92,6 @@ impl ProcessProgram {
 
     /// Fails if an untrusted user can change the program or one of the plugin's own files.
     pub(crate) fn check_trust(&self) -> Result<(), LoadError> {
-        self.check_program()?;
         let mut trusted_folders = HashSet::new();
         for file in &self.files[1..] {
             match file.parent() {
@@ -124,9 +117,9 @@ struct Listing {
 }
 
 impl Listing {
-    /// Adds a file, or all files in a folder. Returns the path and the reason if one of them cannot be used.
-    fn add(&mut self, path: &Path) -> Result<(), (PathBuf, String)> {
-        let failed = |why: String| (path.to_owned(), why);
+    /// Adds a file, or all files in a folder.
+    fn add(&mut self, path: &Path) -> Result<(), LoadError> {
+        let failed = |why: String| failed(&path.display().to_string(), why);
         let unreadable = |error: io::Error| failed(format!("cannot be read: {error}"));
         let metadata = fs::metadata(path).map_err(unreadable)?;
         if metadata.is_dir() {
@@ -159,13 +152,18 @@ fn find_program(program: &str, folder: &Path, search_path: &str) -> Result<PathB
         let found = program::find_in_path(program, search_path, 0);
         return found.ok_or_else(|| failed(program, "was not found in `PATH`"));
     }
-    let path = folder.join(program.strip_prefix("./").unwrap_or(program));
+    let path = in_folder(folder, program);
     match fs::metadata(&path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(failed(program, "does not exist")),
         Err(error) => Err(failed(program, format!("cannot be read: {error}"))),
         Ok(_) if program::is_executable(&path, 0) => Ok(path),
         Ok(_) => Err(failed(program, "is not executable")),
     }
+}
+
+/// Returns the path that a text in the manifest stands for.
+fn in_folder(folder: &Path, text: &str) -> PathBuf {
+    folder.join(text.strip_prefix("./").unwrap_or(text))
 }
 
 /// Returns true if an element of `exec` is a path relative to the folder of the manifest.
@@ -228,8 +226,8 @@ mod tests {
             (json!({"exec": ["./none"]}), "`./none` does not exist"),
             (json!({"exec": ["./plugin.py"]}), "`./plugin.py` is not executable"),
             (json!({"exec": ["./package"]}), "`./package` is not executable"),
-            (json!({"exec": ["./run", "./none.py"]}), "`./none.py` cannot be read: No such file"),
-            (json!({"exec": ["./run"], "files": ["none"]}), "`none` cannot be read: No such file"),
+            (json!({"exec": ["./run", "./none.py"]}), "/none.py` cannot be read: No such file"),
+            (json!({"exec": ["./run"], "files": ["none"]}), "/none` cannot be read: No such file"),
         ] {
             let error = ProcessProgram::find(&folder.path().join("a.plugin.json"), &manifest(members)).unwrap_err();
             assert!(error.to_string().contains(message), "{error}");

@@ -81,7 +81,7 @@ pub enum LoadError {
     PluginHost(String),
     /// The program of a process plugin, or one of its files, cannot be used.
     Program {
-        /// The program or the file, as the manifest names it.
+        /// The program, as the manifest names it, or the path of the file.
         program: String,
         /// The reason, as the predicate of a sentence.
         why: String,

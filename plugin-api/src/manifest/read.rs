@@ -1,4 +1,4 @@
-//! Reads the manifest of a shared library without running its code. If a file has no manifest, the error tells the kind
+//! Reads the manifest of a plugin without running its code. If a shared library has no manifest, the error tells the kind
 //! of the file.
 //!
 //! Only the headers and the manifest are read. The sizes in the headers are not trusted, because they may be larger

@@ -165,7 +165,7 @@ fn unusable_program_or_file_is_refused_with_its_name() {
         (json!({"exec": ["no-such-python"]}), "`no-such-python` was not found in `PATH`"),
         (json!({"exec": ["./none"]}), "`./none` does not exist"),
         (json!({"exec": ["./plugin.py"]}), "`./plugin.py` is not executable"),
-        (json!({"exec": ["python3", "./none.py"]}), "`./none.py` cannot be read: No such file"),
+        (json!({"exec": ["python3", "./none.py"]}), "/none.py` cannot be read: No such file"),
         (json!({"exec": []}), "its manifest is invalid: missing program: `exec` is missing or empty"),
         (json!({"exec": ["python3"], "name": "W"}), "its manifest is invalid: invalid plugin name `W`"),
         (json!({"exec": ["python3"], "abi": 2}), "uses plugin ABI 2, but this host supports ABI 1"),
