@@ -25,12 +25,16 @@ pub(super) const CASES: &[Case] = &[
 /// A timeout of one hour in milliseconds, which is longer than any call of these cases.
 const HOUR: u64 = 3_600_000;
 
+/// The timeout of the calls of `cancel-one-reply` in milliseconds. A value of its own lets a mutant tell these calls from
+/// those of the other cases.
+const THREE_HOURS: u64 = 3 * HOUR;
+
 fn one_reply(harness: &Harness) -> Result<(), Marker> {
     let (driver, client) = harness.client()?;
     let mut calls = Vec::new();
     let proof = match harness.pending(&driver, client) {
         Ok((slot, request)) => {
-            let request = request.with_timeout_ms(HOUR);
+            let request = request.with_timeout_ms(THREE_HOURS);
             for _ in 0..4 {
                 let call = driver.fresh_id();
                 harness.start(&driver, slot, (client, call), &request);
