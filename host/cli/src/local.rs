@@ -44,7 +44,8 @@ pub(crate) async fn run(verb: RunLocal, context: &Context) -> Result<(), CliErro
                         return written;
                     }
                 }
-                None => return Ok(()),
+                None if is_ready => return Ok(()),
+                None => return Err(never_ready(&name)),
             },
             () = signals.recv() => {
                 served.stop().await?;
@@ -66,6 +67,12 @@ async fn expire(limit: Option<Duration>) -> CliError {
     time::sleep(limit).await;
     let message = format!("the server was not ready within {} s", limit.as_secs_f64());
     CliError::Target(TargetError::new(ErrorCode::DEADLINE_EXCEEDED, message).into())
+}
+
+/// Returns the error for a plugin whose server has ended without the event `ready`.
+fn never_ready(name: &str) -> CliError {
+    let message = format!("the plugin ended without serving `{name}`: it sent no event `ready`");
+    CliError::Target(TargetError::new(ErrorCode::PLUGIN_PROTOCOL_VIOLATION, message).into())
 }
 
 /// Returns true if the event reports that the server accepts requests.

@@ -35,6 +35,8 @@ for text in (given.name, given.scheme or given.name):
         parser.error(f"invalid name `{text}`: expected a-z, 0-9, `+`, `-` and `.`, and a letter first")
 if given.name in {*keyword.kwlist, *getattr(sys, "stdlib_module_names", ())}:
     parser.error(f"the name `{given.name}` belongs to Python: choose another one")
+if re.sub("[^a-z0-9]", "_", given.name) == SDK.name:
+    parser.error(f"the name `{given.name}` belongs to the SDK: choose another one")
 if Path(given.name).exists():
     parser.error(f"the folder `{given.name}` exists: choose another name, or remove it")
 new(given.name, given.scheme or given.name)

@@ -13,10 +13,12 @@ use super::root_module::StaticTable;
 pub struct Plugin {
     table: &'static StaticTable,
     manifest: &'static str,
+    module: &'static str,
 }
 
 impl Plugin {
-    /// Returns a plugin with this table and manifest. Only the macros of this crate call this function.
+    /// Returns a plugin with this table and manifest. `module` is the path of the module that defines the plugin. Only the
+    /// macros of this crate call this function.
     ///
     /// # Safety
     /// Every function in the table must follow the contract of [`PluginTable`], because the safe method
@@ -29,7 +31,7 @@ impl Plugin {
     /// use mlflow_deploy_plugin_api::ffi::root_module::StaticTable;
     ///
     /// fn wrap(table: &'static StaticTable) -> Plugin {
-    ///     Plugin::new(table, "{}")
+    ///     Plugin::new(table, "{}", module_path!())
     /// }
     /// ```
     ///
@@ -41,12 +43,17 @@ impl Plugin {
     /// #
     /// unsafe fn wrap(table: &'static StaticTable) -> Plugin {
     ///     // SAFETY: the caller promises that the table follows the contract.
-    ///     unsafe { Plugin::new(table, "{}") }
+    ///     unsafe { Plugin::new(table, "{}", module_path!()) }
     /// }
     /// ```
     #[doc(hidden)]
-    pub const unsafe fn new(table: &'static StaticTable, manifest: &'static str) -> Self {
-        Self { table, manifest }
+    pub const unsafe fn new(table: &'static StaticTable, manifest: &'static str, module: &'static str) -> Self {
+        Self { table, manifest, module }
+    }
+
+    /// Returns the path of the module that defines the plugin.
+    pub const fn module(&self) -> &'static str {
+        self.module
     }
 
     /// Returns the JSON of the manifest that is embedded in the library.
@@ -283,7 +290,7 @@ macro_rules! plugin {
         static STATIC_TABLE: $crate::ffi::root_module::StaticTable = $crate::ffi::root_module::StaticTable::new(TABLE);
         // SAFETY: the table has only functions of `$crate::ffi::export`, each in its own slot; they follow the
         // contract.
-        unsafe { $crate::ffi::Plugin::new(&STATIC_TABLE, $crate::manifest::embed::text(&BYTES)) }
+        unsafe { $crate::ffi::Plugin::new(&STATIC_TABLE, $crate::manifest::embed::text(&BYTES), ::std::module_path!()) }
     }};
 }
 

@@ -38,9 +38,14 @@ impl fmt::Debug for Events {
 ///
 /// See the [module](super) for an example.
 ///
+/// With the cargo feature `log` or `tracing`, records of the plugin's crate become events, unless the test has installed a
+/// logger.
+///
 /// # Errors
 /// `PLUGIN_LOAD_FAILED` if the plugin's `init` fails.
 pub fn start(plugin: &Plugin) -> Result<(RemotePlugin, Events)> {
+    #[cfg(feature = "log")]
+    crate::log_records::install(plugin.module());
     let events = Events::default();
     Ok((plugin.start(events.listener())?, events))
 }

@@ -223,6 +223,14 @@ fn server_that_is_not_ready_in_time_is_an_error_and_a_ready_one_is_not_limited()
 }
 
 #[test]
+fn server_that_ends_and_was_never_ready_is_a_plugin_fault() {
+    let run = mlflow_deploy("run-local -t mirror --name n -m silent --json");
+    let ran = run.plugin("mlflow-deploy-fixture-faketarget").run();
+    let message = "the plugin ended without serving `n`: it sent no event `ready`";
+    assert_eq!((ran.code, ran.error()["message"].as_str()), (4, Some(message)));
+}
+
+#[test]
 fn quiet_and_verbose_exclude_each_other_at_every_place() {
     for arguments in ["plugins list -q -v", "-q plugins list -v", "-v plugins list -q", "-qvv plugins list"] {
         let ran = mlflow_deploy(arguments).run();

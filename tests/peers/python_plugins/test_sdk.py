@@ -481,7 +481,7 @@ class New(unittest.TestCase):
 
     def test_names_that_cannot_be_used_are_errors(self):
         with tempfile.TemporaryDirectory() as folder:
-            for name in ("9a", "A", "a_b", "json" if sys.version_info >= (3, 10) else "class"):
+            for name in ("9a", "A", "a_b", "mlflow-deploy-plugin", "json" if sys.version_info >= (3, 10) else "class"):
                 done = self.new(folder, name)
                 self.assertEqual((done.returncode, os.listdir(folder)), (2, []))
                 self.assertIn(f"`{name}`", done.stderr)

@@ -234,7 +234,8 @@ pub(crate) struct NewPlugin {
     /// Name of the plugin and of the new folder: a-z, then a-z, 0-9, `-`.
     pub(crate) name: String,
 
-    /// Language of the plugin.
+    /// Language of the plugin. For Python, use `python3 -m mlflow_deploy_plugin new NAME` in
+    /// `plugin-api/python`.
     #[arg(long, value_name = "LANGUAGE")]
     pub(crate) lang: Language,
 

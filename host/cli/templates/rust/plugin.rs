@@ -97,7 +97,7 @@ export_plugin! {
 
 #[cfg(test)]
 mod tests {
-    use mlflow_deploy_plugin_api::testing::natively;
+    use mlflow_deploy_plugin_api::testing;
 
     use super::*;
 
@@ -105,10 +105,20 @@ mod tests {
     async fn words_are_counted_and_streamed() {
         let client = Client { upper: true };
         let inputs = Payload::new("text/plain", "one two\nthree");
-        let (answer, _) = natively(&client, Predict::endpoint(ENDPOINT, inputs.clone())).await;
+        let (answer, _) = testing::natively(&client, Predict::endpoint(ENDPOINT, inputs.clone())).await;
         assert_eq!(answer.unwrap(), Payload::from_json(&json!({"words": 3})).unwrap());
-        let (_, chunks) = natively(&client, PredictStream::endpoint(ENDPOINT, inputs)).await;
+        let (_, chunks) = testing::natively(&client, PredictStream::endpoint(ENDPOINT, inputs)).await;
         let words: Vec<_> = chunks.iter().map(Payload::bytes).collect();
         assert_eq!(words, [&b"ONE"[..], b"TWO", b"THREE"]);
+    }
+
+    #[tokio::test]
+    async fn records_of_a_call_reach_the_host() {
+        let (plugin, events) = testing::start(&PLUGIN).unwrap();
+        let client = plugin.open(&"{{scheme}}".parse().unwrap(), &ClientOptions::default(), None).await.unwrap();
+        let inputs = Payload::new("text/plain", "one two");
+        client.call(Predict::endpoint(ENDPOINT, inputs), None).await.unwrap();
+        let (_call, _level, event) = &events.all()[0];
+        assert_eq!(event.message, "counted the words words=2");
     }
 }

@@ -1,9 +1,11 @@
 //! The requests that a test passes to a plugin's functions.
 
+use std::fmt;
+
 use crate::ffi::transport;
 
 /// The content of a slice in a request, or an invalid slice.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Bytes {
     /// These bytes, in a slice that is valid.
@@ -17,6 +19,15 @@ impl Bytes {
         match self {
             Self::Valid(bytes) => bytes,
             Self::Null(_) => &[],
+        }
+    }
+}
+
+impl fmt::Debug for Bytes {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Valid(bytes) => write!(formatter, "b\"{}\"", bytes.escape_ascii()),
+            Self::Null(length) => write!(formatter, "NULL with the length {length}"),
         }
     }
 }

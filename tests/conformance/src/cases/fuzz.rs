@@ -49,7 +49,7 @@ fn call_with_random(
         let (head, body) = harness.arguments(*operation);
         let request = make(&mut random, head, body).with_credit(1 << 20);
         let slot = Slot::Operation(*operation);
-        harness.log(format!("generated: {request:.300?}"));
+        harness.log(format!("generated: {request:?}"));
         harness.call(&driver, slot, client, &request)?.expect_no_panic()?;
     }
     harness.prove_samples(&driver, client)

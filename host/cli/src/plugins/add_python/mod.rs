@@ -88,9 +88,11 @@ pub(super) fn run(arguments: &AddPython, context: &Context) -> Result<(), CliErr
         }
     };
     let plugins: Vec<_> = found.iter().map(|plugin| AddedPlugin { plugin, state: state(plugin) }).collect();
-    let common = add(COMMON_SCHEME, None).map_err(CliError::Input)?;
+    let common = add(COMMON_SCHEME, None);
     let added = Added { python: &environment.python, searched: &environment.directories, plugins };
-    context.report.write_value(&added, || format!("{added}{}", common_note(&common)))?;
+    let note = common.as_deref().map(common_note).unwrap_or_default();
+    context.report.write_value(&added, || format!("{added}{note}"))?;
+    common.map_err(|reason| CliError::Input(format!("`{COMMON_SCHEME}` cannot be added: {reason}")))?;
     let failed = added.plugins.iter().filter(|added| matches!(added.state, State::Failed { .. }));
     let failed: Vec<_> = failed.map(|added| added.plugin.name.as_str()).collect();
     match failed.is_empty() || arguments.schemes.is_empty() {
