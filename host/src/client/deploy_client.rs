@@ -55,7 +55,7 @@ pub struct DeployClient {
     remote: RemoteClient,
     manifest: Arc<Manifest>,
     timeout: Option<Duration>,
-    /// Removes the secrets of a named target from errors; `None` if the client has no such secrets.
+    /// Removes the secrets of the client from errors; `None` if it has none.
     redactor: Option<Redactor>,
 }
 
@@ -165,8 +165,8 @@ impl DeployClient {
 }
 
 /// Removes the secrets of `redactor` from an error.
-#[expect(clippy::ref_option, reason = "both callers have a reference to a field")]
-fn redact(error: Error, redactor: &Option<Redactor>) -> Error {
+#[expect(clippy::ref_option, reason = "the callers have a reference to a field")]
+pub(crate) fn redact(error: Error, redactor: &Option<Redactor>) -> Error {
     match redactor {
         Some(redactor) => error.redacted(redactor),
         None => error,

@@ -1,5 +1,5 @@
-//! The secrets that the host itself has read, such as those of named targets. They are removed from the events of all
-//! plugins.
+//! The secrets of the clients that were opened: those of named targets, and those that manifests declare. They are removed
+//! from the events of all plugins.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -23,6 +23,10 @@ impl KnownSecrets {
     /// Remembers these secrets.
     pub(crate) fn add(&self, secrets: &[Secret]) {
         let mut state = sync::lock(&self.0);
+        // The redactor prepares its search once.
+        if secrets.iter().all(|secret| state.secrets.contains(secret)) {
+            return;
+        }
         for secret in secrets {
             state.secrets.retain(|known| known != secret);
             state.secrets.push_back(secret.clone());

@@ -9,6 +9,7 @@
 //! | `local_deployment` | a model server of `run_local` |
 //! | `record` | one deployment or endpoint |
 //! | `event` | events of plugins |
+//! | `declared_secrets` | secrets among the options and variables of a plugin |
 //! | `known_secrets` | secrets that are removed from events |
 //! | `inputs` | tables and arrays as inputs |
 //! | `timeout` | waits for a future until a deadline |
@@ -16,6 +17,7 @@
 //! | `predictions` | `PredictionsResponse`, as a dataframe or an array |
 
 pub mod blocking;
+pub(crate) mod declared_secrets;
 pub(crate) mod deploy_client;
 pub(crate) mod event;
 pub(crate) mod global;

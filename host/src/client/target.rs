@@ -11,11 +11,12 @@ use mlflow_deploy_plugin_api::{ClientOptions, Deadline, Payload, Redactor, Targe
 use serde_json::Value;
 
 use crate::Error;
-use crate::client::deploy_client::DeployClient;
+use crate::client::declared_secrets::declared_secrets;
+use crate::client::deploy_client::{DeployClient, redact};
 use crate::client::local_deployment::LocalDeployment;
 use crate::client::timeout::within;
 use crate::loader::{ChosenPlugin, Loader};
-use crate::named_targets::{NamedTarget, complete, default_option};
+use crate::named_targets::{CompleteOptions, NamedTarget, complete, default_option};
 
 /// The time limit for requesting the help of a target.
 const MAX_HELP_TIME: Duration = Duration::from_secs(10);
@@ -86,15 +87,15 @@ impl Target {
         let deadline = timeout.map(Deadline::after);
         let open = async {
             let plugin = self.load().await?;
-            let Some(named) = &self.named else {
-                let client = plugin.open(&self.uri, options, deadline.map(Deadline::remaining)).await?;
-                return Ok::<_, Error>((client, None));
+            let CompleteOptions { options, mut secrets } = match &self.named {
+                Some(named) => complete(named, options, &self.manifest().options, deadline).await?,
+                None => CompleteOptions { options: options.clone(), secrets: Vec::new() },
             };
-            let complete = complete(named, options, &self.manifest().options, deadline).await?;
-            self.loader.hide(&complete.secrets);
-            let redactor = Redactor::new(complete.secrets);
-            let client = plugin.open(&self.uri, &complete.options, deadline.map(Deadline::remaining)).await;
-            Ok((client.map_err(|error| error.redacted(&redactor))?, Some(redactor)))
+            secrets.extend(declared_secrets(self.manifest(), &options));
+            self.loader.hide(&secrets);
+            let redactor = (!secrets.is_empty()).then(|| Redactor::new(secrets));
+            let client = plugin.open(&self.uri, &options, deadline.map(Deadline::remaining)).await;
+            Ok::<_, Error>((client.map_err(|error| redact(error, &redactor))?, redactor))
         };
         let (client, redactor) = within(deadline, open).await?;
         Ok(DeployClient::new(client, Arc::clone(&self.plugin.manifest), timeout).with_redactor(redactor))

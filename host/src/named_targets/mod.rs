@@ -22,4 +22,4 @@ pub(crate) use definition::{Definition, IsolationConfig, TargetName};
 pub(crate) use list::NamedTargets;
 pub use option_source::OptionSource;
 pub use project_file::{ProjectFile, ProjectTrust};
-pub(crate) use resolution::{complete, default_option};
+pub(crate) use resolution::{CompleteOptions, complete, default_option, texts};

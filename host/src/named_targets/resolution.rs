@@ -138,7 +138,7 @@ fn typed(text: &Secret, schema: Schema<'_>) -> Result<Value> {
 }
 
 /// Returns the texts in a JSON value, except for the keys of objects.
-fn texts(value: &Value) -> Vec<&str> {
+pub(crate) fn texts(value: &Value) -> Vec<&str> {
     match value {
         Value::String(text) => vec![text],
         Value::Array(values) => values.iter().flat_map(texts).collect(),

@@ -115,6 +115,18 @@ fn only_declared_variables_reach_the_process() {
 }
 
 #[test]
+fn declared_secrets_that_a_plugin_sends_are_redacted() {
+    let wire = Wire::with(&json!({
+        "exec": ["python3", "-B", "./plugin.py", "1", "1", "works"],
+        "options": {"properties": {"key": {"type": "string", "writeOnly": true}}},
+    }));
+    let run = wire.command("predict -t wire --endpoint e --option key=0123456789abcdef -I -").stdin(r#""leak""#);
+    let ran = run.env("WIRE_TOKEN", "fedcba9876543210").run();
+    let said = "warning: sent the token <redacted> (plugin wire)\nerror: refused <redacted> and <redacted>\n";
+    assert_eq!((ran.code, ran.stderr.as_str()), (2, said), "{ran:?}");
+}
+
+#[test]
 fn newest_common_version_is_chosen_and_no_common_version_is_an_error() {
     assert_eq!(Wire::starting(&["7", "1", "works"]).predicted(&json!("version")), 1);
     for (newest, oldest) in [("3", "2"), ("0", "0"), ("1", "0")] {
