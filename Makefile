@@ -7,7 +7,10 @@ LIBRARIES = $(subst -,_,$(PLUGINS))
 BRIDGE = $(PREFIX)/lib/mlflow-deploy/plugins/python
 SUFFIX = $(if $(filter Darwin,$(shell uname)),dylib,so)
 
-.PHONY: demo demo-gateway test test-llm test-ray test-v2 test-python check budgets bench bench-explain install install-built install-files dist dist-built
+# The commit with whose public items those of the interface are compared. A release moves it to its own commit.
+INTERFACE_BASELINE = c3417e3a3c505affe8a050c281ced3da625ea26e
+
+.PHONY: demo demo-gateway test test-llm test-ray test-v2 test-python check interface budgets bench bench-explain install install-built install-files dist dist-built
 
 # Deploys a model on this machine, predicts with it, and deletes it.
 demo:
@@ -52,6 +55,11 @@ check:
 	cargo fmt --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
+
+# The public items of the plugin interface. A change that breaks plugins in Rust fails, unless the version of the crate says so.
+# Needs the history of the repository, and cargo-semver-checks.
+interface:
+	cargo semver-checks -p mlflow-deploy-plugin-api --all-features --baseline-rev $(INTERFACE_BASELINE)
 
 # The instructions and allocations of a call and of a chunk, which must not exceed their budgets. Needs valgrind.
 budgets:
