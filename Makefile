@@ -10,7 +10,7 @@ SUFFIX = $(if $(filter Darwin,$(shell uname)),dylib,so)
 # The commit with whose public items those of the interface are compared. A release moves it to its own commit.
 INTERFACE_BASELINE = c3417e3a3c505affe8a050c281ced3da625ea26e
 
-.PHONY: demo demo-gateway test test-llm test-ray test-v2 test-python check interface budgets bench bench-explain install install-built install-files dist dist-built
+.PHONY: demo demo-gateway test test-llm test-ray test-v2 test-python test-torchserve check interface budgets bench bench-explain install install-built install-files dist dist-built
 
 # Deploys a model on this machine, predicts with it, and deletes it.
 demo:
@@ -35,9 +35,9 @@ test-llm:
 	cargo build -p mlflow-deploy -p mlflow-deploy-cli -p mlflow-deploy-openai
 	sh tests/peers/llama.sh sh tests/peers/llm.sh
 
-# The ray target against a real Ray cluster of two nodes on this machine. Optional: it takes ten minutes and 6 GB of memory.
+# The ray target against real Ray clusters on this machine. Optional: it takes twenty minutes and 6 GB of memory.
 test-ray:
-	cargo build -p mlflow-deploy -p mlflow-deploy-cli -p mlflow-deploy-ray
+	cargo build -p mlflow-deploy -p mlflow-deploy-cli -p mlflow-deploy-ray -p mlflow-deploy-conformance
 	@sh tests/peers/ray/run.sh
 
 # The target v2 against real servers: MLServer, Triton and KServe's. Optional: they take some minutes to install, and 1.6 GB.
@@ -49,6 +49,12 @@ test-v2:
 test-python:
 	cargo build -p mlflow-deploy -p mlflow-deploy-cli
 	@sh tests/peers/sagemaker/run.sh
+
+# The published plugin mlflow-torchserve through the bridge, beside Python's client, on a real TorchServe. Optional: its packages
+# take 5.5 GB.
+test-torchserve:
+	cargo build -p mlflow-deploy -p mlflow-deploy-cli
+	@sh tests/peers/torchserve/run.sh
 
 # What must be clean before a commit.
 check:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
 from typing import Any
 
-from .registry import Plugin
+from .registry import Plugin, entry_points
 
 SECRET = re.compile(
     r"TOKEN|PASSWORD|PASSWD|SECRET|CREDENTIAL|CONNECTION_STRING|(?:API|ACCESS|ACCOUNT|PRIVATE|AUTH)_?KEY$"
@@ -44,8 +45,9 @@ OPENAI_API_KEY OPENAI_API_BASE OPENAI_BASE_URL OPENAI_API_TYPE OPENAI_API_VERSIO
 
 
 def environment(plugin: Plugin | None) -> list[dict[str, Any]]:
-    """Returns the member `environment` of the manifest."""
-    names = {*COMMON.split(), *_of_mlflow(), *(_of_package(plugin) if plugin else ())}
+    """Returns the member `environment` of the manifest: that of a plugin, or that of the bridge with all installed plugins."""
+    modules = [plugin.module.__name__] if plugin else [point.module for point in entry_points().values()]
+    names = {*COMMON.split(), *_of_mlflow(), *(name for module in modules for name in _of_package(module))}
     return [{"name": name, "secret": True} if is_secret(name) else {"name": name} for name in sorted(names)]
 
 
@@ -61,11 +63,18 @@ def _of_mlflow() -> set[str]:
     return {name for name in found if isinstance(name, str) and name[0] != "_" and not UNRELATED.match(name)}
 
 
-def _of_package(plugin: Plugin) -> set[str]:
-    """Returns the variables that the files of the plugin's package read."""
-    module = getattr(plugin.module, "__file__", None)
-    if not module or plugin.module.__name__.startswith("mlflow."):
+def _of_package(module: str) -> set[str]:
+    """Returns the variables that the files of a plugin's package read. Imports none of them."""
+    top, *rest = module.split(".")
+    try:
+        spec = importlib.util.find_spec(top)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None or top == "mlflow":
         return set()
-    is_single = "." not in plugin.module.__name__ and not hasattr(plugin.module, "__path__")
-    files = [Path(module)] if is_single else sorted(Path(module).parent.rglob("*.py"))[:MAX_FILES]
-    return {name for file in files for name in READ.findall(file.read_text(encoding="utf-8", errors="replace"))}
+    files = [Path(spec.origin)] if spec.origin else []
+    for folder in spec.submodule_search_locations or ():
+        place = Path(folder, *rest)
+        files += sorted((place if place.is_dir() else place.parent).rglob("*.py"))[:MAX_FILES]
+    found = (READ.findall(file.read_text(encoding="utf-8", errors="replace")) for file in files if file.suffix == ".py")
+    return {name for names in found for name in names}

@@ -24,7 +24,7 @@ use url::Url;
 use crate::application::{changed_entry, is_own, new_entry};
 use crate::arguments::{check_existing, check_name, deployment, no_endpoint};
 use crate::change::{Change, already_exists, imperative};
-use crate::cluster::{Cluster, secrets};
+use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::dashboard::Dashboard;
 use crate::deployment_config::DeploymentConfig;
@@ -33,6 +33,7 @@ use crate::known_keys::check_known;
 use crate::model::Model;
 use crate::proxy::application_url;
 use crate::record::Record;
+use crate::secrets::secrets;
 use crate::wait::Wait;
 
 /// The maximum time of a deletion, and of the removal of a failed deployment.

@@ -5,6 +5,8 @@ use mlflow_deploy_http::Response;
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, Secret};
 use serde_json::{Map, Value, json};
 
+use crate::secrets::{secrets, variables};
+
 /// The value that Ray shows instead of an environment variable to programs that look like a browser.
 const HIDDEN: &str = "<redacted>";
 
@@ -103,7 +105,7 @@ impl Cluster {
         Ok(Value::Object(body))
     }
 
-    /// Returns the values of the environment variables of all applications, which may be credentials.
+    /// Returns the secrets in the configs of all applications.
     pub(crate) fn secrets(&self) -> impl Iterator<Item = Secret> {
         self.applications().filter_map(Application::config).flat_map(secrets)
     }
@@ -156,7 +158,7 @@ impl<'a> Application<'a> {
 
     /// Returns a copy of the application's config, for the request that replaces all applications.
     fn complete(self, config: &Value) -> Result<Value> {
-        if secrets(config).iter().any(|secret| secret.expose() == HIDDEN) {
+        if variables(config).any(|value| value == HIDDEN) {
             return Err(self.unseen("no values of environment variables"));
         }
         let mut config = config.clone();
@@ -172,12 +174,4 @@ impl<'a> Application<'a> {
             self.name
         ))
     }
-}
-
-/// Returns the values of all environment variables in an application's config.
-pub(crate) fn secrets(config: &Value) -> Vec<Secret> {
-    let actors = config["deployments"].as_array().into_iter().flatten().map(|each| &each["ray_actor_options"]);
-    let environments = [config].into_iter().chain(actors).map(|each| &each["runtime_env"]["env_vars"]);
-    let values = environments.filter_map(Value::as_object).flat_map(Map::values).filter_map(Value::as_str);
-    values.map(Secret::new).collect()
 }

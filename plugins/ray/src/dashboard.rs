@@ -12,8 +12,9 @@ use serde_json::Value;
 use url::Url;
 
 use crate::address::EXAMPLE;
-use crate::cluster::{Cluster, secrets};
+use crate::cluster::Cluster;
 use crate::package::Package;
+use crate::secrets::secrets;
 
 const APPLICATIONS: &str = "/api/serve/applications/";
 
@@ -25,7 +26,7 @@ pub(crate) struct Dashboard {
     pub(crate) headers: HeaderMap,
     pub(crate) http: Arc<Client>,
     pub(crate) policy: Policy,
-    /// The environment variables that the events and the error of the current call do not show.
+    /// The secrets that the events and the error of the current call do not show.
     hidden: Arc<Mutex<Vec<Secret>>>,
 }
 
@@ -46,15 +47,14 @@ impl Dashboard {
         Self { policy, hidden: Arc::default(), ..self.clone() }
     }
 
-    /// Returns the state of Serve. The later events and the error of the call do not show the environment of its
-    /// applications.
+    /// Returns the state of Serve. The later events and the error of the call do not show the secrets of its applications.
     pub(crate) async fn cluster(&self) -> Result<Cluster> {
         let cluster = Cluster::read(&self.send(Method::GET, APPLICATIONS, None, &self.policy).await?)?;
         self.hide(cluster.secrets());
         Ok(cluster)
     }
 
-    /// Hides environment variables in the later events and in the error of the call.
+    /// Hides secrets in the later events and in the error of the call.
     pub(crate) fn hide(&self, secrets: impl IntoIterator<Item = Secret>) {
         let mut hidden = sync::lock(&self.hidden);
         let new: Vec<_> = secrets.into_iter().filter(|secret| !hidden.contains(secret)).collect();
@@ -145,9 +145,10 @@ impl Dashboard {
     }
 }
 
-/// Returns true if no server answered, or a server of another protocol did.
+/// Returns true if no server answered, or a server of another protocol did. A server whose certificate is not trusted did
+/// answer: that error has its own advice.
 fn is_unreachable(error: &Error) -> bool {
-    matches!(error.code().as_str(), "TEMPORARILY_UNAVAILABLE" | "INTERNAL_ERROR")
+    error.code() == &ErrorCode::TEMPORARILY_UNAVAILABLE
 }
 
 /// Returns the error for a request that Ray refuses.

@@ -36,8 +36,9 @@ impl Failure {
         let text = without_colours(text);
         let text = text.trim_end();
         let lines = || text.lines().rev().filter(|line| !line.trim().is_empty());
-        // A line of a traceback is indented; the exception is not.
-        let exception = lines().find(|line| !line.starts_with(char::is_whitespace));
+        // A line of a traceback is indented; the exception is not. If the exception has the output of a program, such as pip,
+        // it ends with a colon, and the output follows. Its last line is the error.
+        let exception = lines().find(|line| !line.starts_with(char::is_whitespace)).filter(|line| !line.ends_with(':'));
         let reason = exception.or_else(|| lines().next()).unwrap_or("Ray gives no reason").trim().to_owned();
         Self { reason, traceback: Traceback(end(text)) }
     }
@@ -95,6 +96,16 @@ mod tests {
         assert_eq!(failure.reason, "ValueError: no model");
         assert!(failure.traceback.0.contains("ray::Replica() (pid=1)\n  File"), "{failure:?}");
         assert_eq!(Failure::read("").reason, "Ray gives no reason");
+    }
+
+    #[test]
+    fn the_reason_of_a_failed_program_is_the_last_line_of_its_output() {
+        let text = "ray.exceptions.RuntimeEnvSetupError: Failed to set up runtime environment.\nTraceback (most recent call last):\n  \
+                    File \"pip.py\", line 252\nSubprocessCalledProcessError: Run cmd[13] failed with the following details.\n\
+                    Command '['pip', 'install']' returned non-zero exit status 1.\nLast 50 lines of stdout:\n    \
+                    Looking in links: /wheels\n    ERROR: No matching distribution found for tally==9\n";
+        assert_eq!(Failure::read(text).reason, "ERROR: No matching distribution found for tally==9");
+        assert_eq!(Failure::read("Last 50 lines of stdout:\n").reason, "Last 50 lines of stdout:");
     }
 
     #[test]

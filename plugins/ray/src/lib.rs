@@ -17,6 +17,7 @@ mod model;
 mod package;
 mod proxy;
 mod record;
+mod secrets;
 #[cfg(test)]
 mod tests;
 mod wait;

@@ -5,7 +5,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::application::is_own;
-use crate::cluster::{Application, secrets};
+use crate::cluster::Application;
+use crate::secrets::secrets;
 
 /// The JSON record of a deployment.
 #[derive(Debug, Serialize)]
@@ -60,7 +61,7 @@ impl<'a> Record<'a> {
             replicas_running: replicas.iter().filter(|replica| replica["state"] == "RUNNING").count(),
             replicas_wanted: application.deployments().filter_map(|each| each["target_num_replicas"].as_u64()).sum(),
             replicas,
-            config: config.map_or(Value::Null, shown),
+            config: config.map_or(Value::Null, |config| shown(config, &redactor)),
             last_deployed_time_s: application.get("last_deployed_time_s").clone(),
         }
     }
@@ -81,8 +82,9 @@ fn replicas(deployment: &Value) -> Vec<Value> {
     all.map(record).collect()
 }
 
-/// Returns the config of an application without the values of environment variables, which may be credentials.
-fn shown(config: &Value) -> Value {
+/// Returns the config of an application without the values of environment variables, which may be credentials, and without
+/// the secrets of `redactor`.
+fn shown(config: &Value, redactor: &Redactor) -> Value {
     match config {
         Value::Object(fields) => {
             let field = |(name, value): (&String, &Value)| match (name.as_str(), value) {
@@ -90,11 +92,12 @@ fn shown(config: &Value) -> Value {
                     let hidden: Map<_, _> = variables.keys().map(|key| (key.clone(), "<redacted>".into())).collect();
                     (name.clone(), Value::Object(hidden))
                 }
-                _ => (name.clone(), shown(value)),
+                _ => (name.clone(), shown(value, redactor)),
             };
             Value::Object(fields.iter().map(field).collect())
         }
-        Value::Array(items) => Value::Array(items.iter().map(shown).collect()),
+        Value::Array(items) => Value::Array(items.iter().map(|item| shown(item, redactor)).collect()),
+        Value::String(text) => redactor.hide(text).into(),
         other => other.clone(),
     }
 }

@@ -388,6 +388,11 @@ class Describes(unittest.TestCase):
         self.assertEqual([found[name] for name in plain], [False] * 5)
         self.assertLess(len(json.dumps(self.describe("sagemaker"))), 1 << 16)
 
+    def test_the_bridge_itself_has_the_variables_of_all_packages(self):
+        status, found = self.run_describe()
+        names = [each["name"] for each in found["environment"]]
+        self.assertEqual((status, "FAKETARGET_FAIL" in names, "AWS_PROFILE" in names), (0, True, True))
+
     def test_the_plugins_of_mlflow_itself(self):
         found = self.describe("sagemaker")
         self.assertIn("execution_role_arn", found["config"]["create_deployment"]["properties"])

@@ -48,13 +48,40 @@ class Broken(mlflow.pyfunc.PythonModel):
 mlflow.models.set_model(Broken())
 """
 
+# A prediction ends only when the client cancels it.
+ENDLESS = """
+import time
+import mlflow.pyfunc, mlflow.models
+
+class Endless(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        time.sleep(86400)
+
+mlflow.models.set_model(Endless())
+"""
+
+COUNTS = """
+import mlflow.pyfunc, mlflow.models
+
+class Counts(mlflow.pyfunc.PythonModel):
+    def load_context(self, context):
+        import tally
+
+        self.count = tally.count
+
+    def predict(self, context, model_input, params=None):
+        return [self.count(model_input)]
+
+mlflow.models.set_model(Counts())
+"""
+
 
 def main(folder):
     data = load_iris(as_frame=True)
     model = LogisticRegression(max_iter=500).fit(data.data, data.target)
     signature = infer_signature(data.data, model.predict(data.data))
     mlflow.sklearn.save_model(model, folder / "iris", signature=signature, pip_requirements=[])
-    for name, code in {"slow": SLOW, "stream": STREAM, "broken": BROKEN}.items():
+    for name, code in {"slow": SLOW, "stream": STREAM, "broken": BROKEN, "endless": ENDLESS, "counts": COUNTS}.items():
         file = folder / f"{name}.py"
         file.write_text(code)
         mlflow.pyfunc.save_model(folder / name, python_model=str(file), pip_requirements=[])

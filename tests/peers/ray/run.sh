@@ -1,24 +1,29 @@
 #!/bin/sh
-# run.sh: starts a real Ray cluster of two nodes on this machine, and runs the checks of check.py with the built command and
-# the plugin `ray`. `make test-ray` calls it.
+# run.sh: runs the checks of check.py with the built command and the plugin `ray`, on real Ray clusters on this machine: one of
+# two nodes, one that requires a token, and one without Serve. `make test-ray` calls it.
 #
-# The cluster has a network namespace with the loopback interface alone, so no other machine can reach it. The packages are
-# installed to target/peers/ray once. Needs python3.11 with venv, `unshare` and `ip`, 6 GB of memory, and ten minutes.
+# The clusters have a network namespace with the loopback interface alone, so no other machine can reach them, and a namespace
+# of processes, which all end with the script. The packages are installed to target/peers/ray once, and take 1.5 GB. Needs
+# python3.11 with venv, `unshare` and `ip`, 6 GB of memory, and twenty minutes. Names of checks as arguments run only these.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd -P)
 root=$(cd "$here/../../.." && pwd -P)
 peers=$root/target/peers/ray
-python=$peers/venv/bin/python
+
+# install NAME FILE: installs the packages that a file lists to an environment, unless it has them.
+install() {
+  cmp -s "$here/$2" "$peers/$1.stamp" && return
+  rm -rf "$peers/$1"
+  mkdir -p "$peers"
+  python3.11 -I -m venv "$peers/$1"
+  "$peers/$1/bin/python" -I -m pip install --quiet --disable-pip-version-check -r "$here/$2"
+  cp "$here/$2" "$peers/$1.stamp"
+}
 
 if [ "${1-}" != --inside ]; then
-  if ! cmp -s "$here/requirements.txt" "$peers/stamp"; then
-    rm -rf "$peers"
-    mkdir -p "$peers"
-    python3.11 -I -m venv "$peers/venv"
-    "$python" -I -m pip install --quiet --disable-pip-version-check -r "$here/requirements.txt"
-    cp "$here/requirements.txt" "$peers/stamp"
-  fi
-  exec unshare --net --map-root-user "$0" --inside "$@"
+  install venv requirements.txt
+  install without-serve requirements-without-serve.txt
+  exec unshare --net --pid --fork --mount-proc --kill-child --map-root-user "$0" --inside "$@"
 fi
 shift
 ip link set lo up
@@ -28,16 +33,6 @@ export PATH="$peers/venv/bin:$PATH"
 # The names of Ray's sockets are below this folder, and the system limits their length.
 RAY_TMPDIR=$(mktemp -d /tmp/ray-XXXXXX)
 export RAY_TMPDIR
-finish() {
-  ray stop --force >"$RAY_TMPDIR/stop.log" 2>&1 || true
-  rm -rf "$RAY_TMPDIR"
-}
-trap finish EXIT
-
-start() { ray start --disable-usage-stats --object-store-memory 100000000 "$@" >"$RAY_TMPDIR/start.log" 2>&1 || { cat "$RAY_TMPDIR/start.log"; exit 1; }; }
-start --head --node-ip-address 127.0.0.1 --port 6380 --dashboard-host 127.0.0.1 --dashboard-port 8265 --num-cpus 2
-start --address 127.0.0.1:6380 --node-ip-address 127.0.0.2 --num-cpus 2 --dashboard-agent-listen-port 52366 \
-  --min-worker-port 30000 --max-worker-port 30999
-
+trap 'rm -rf "$RAY_TMPDIR"' EXIT
 export MLFLOW_DEPLOY="${MLFLOW_DEPLOY:-$root/target/debug/mlflow-deploy}" MLFLOW_DEPLOY_PLUGIN_PATH="$root/target/debug"
-"$python" -B "$here/check.py" "$@"
+"$peers/venv/bin/python" -B -u "$here/check.py" "$@"

@@ -8,7 +8,8 @@ async fn records_have_replicas_and_no_environment() {
     let client = plain(&cluster);
     let empty: Value = client.list_deployments(ListDeployments::all()).await.unwrap().json().unwrap();
     assert_eq!(empty, json!([]), "Serve does not run yet");
-    let config = json!({"env": {"TOKEN": "s3cret-value"}, "deployment": {"ray_actor_options": {"runtime_env": {"env_vars": {"B": "s3cret-value"}}}}});
+    let index = "--index-url=https://user:s3cret-password@packages/simple";
+    let config = json!({"env": {"TOKEN": "s3cret-value"}, "pip": [index, "numpy"], "deployment": {"ray_actor_options": {"runtime_env": {"env_vars": {"B": "s3cret-value"}}}}});
     client.create_deployment(create("iris", model().path(), &config)).await.unwrap();
     cluster.edit(|all| all.put(foreign("theirs")));
     let record = client.get_deployment(GetDeployment::new("iris")).await.unwrap();
@@ -16,6 +17,7 @@ async fn records_have_replicas_and_no_environment() {
     assert!(!record_text.contains("s3cret"), "{record_text}");
     let record: Value = record.json().unwrap();
     assert_eq!(record["config"]["runtime_env"]["env_vars"], json!({"TOKEN": "<redacted>"}));
+    assert_eq!(record["config"]["runtime_env"]["pip"][0], "--index-url=https://user:<redacted>@packages/simple");
     let replica = json!({
         "deployment": "model", "replica_id": "iris-0", "state": "RUNNING", "node_ip": "127.0.0.1", "pid": 16547,
         "node_id": "46540c8e29bc51a5b5f796803d03a644bc400420f50c92da33f54b1a",

@@ -1,5 +1,8 @@
 //! Tests the options of a client and the errors of a wrong address.
 
+use std::io::{Read, Write};
+use std::net::TcpListener;
+
 use mlflow_deploy_test_support::server::{Answer, Server};
 
 use super::*;
@@ -43,6 +46,22 @@ async fn no_cluster_is_an_error_with_advice() {
     let client = client("ray", &json!({"address": "http://127.0.0.1:9", "max_retries": 0}), &[]).unwrap();
     let error = client.list_deployments(ListDeployments::all()).await.unwrap_err();
     assert!(error.message().contains("check that the cluster runs (`ray start --head`)"), "{error}");
+}
+
+#[tokio::test]
+async fn a_failed_tls_handshake_keeps_its_own_advice() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("https://{}", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+    });
+    let client = client("ray", &json!({"address": address}), &[]).unwrap();
+    let error = client.list_deployments(ListDeployments::all()).await.unwrap_err();
+    server.join().unwrap();
+    assert!(error.message().starts_with("failed to establish a TLS connection to `https://127.0.0.1:"), "{error}");
+    assert!(error.message().ends_with("use `http://`, or the port for `https://`"), "{error}");
 }
 
 #[test]
