@@ -18,8 +18,9 @@ use crate::client::timeout::within;
 use crate::loader::{ChosenPlugin, Loader};
 use crate::named_targets::{CompleteOptions, NamedTarget, complete, default_option};
 
-/// The time limit for requesting the help of a target.
-const MAX_HELP_TIME: Duration = Duration::from_secs(10);
+/// The minimum time limit for requesting the help of a target. A process plugin may load its libraries for the help, for which
+/// it has its `start_timeout`.
+const MIN_HELP_TIME: Duration = Duration::from_secs(10);
 
 /// A target, and the plugin that serves it. The plugin is loaded by the first call that needs it.
 ///
@@ -124,10 +125,15 @@ impl Target {
     /// Returns the help of the target, as Markdown.
     ///
     /// # Errors
-    /// [`Error::Load`]; `NOT_IMPLEMENTED` if the plugin has no help; `DEADLINE_EXCEEDED` after ten seconds.
+    /// [`Error::Load`]; `NOT_IMPLEMENTED` if the plugin has no help; `DEADLINE_EXCEEDED` after ten
+    /// seconds, or the longer `start_timeout` of a process plugin.
     pub async fn help(&self) -> Result<Payload, Error> {
         let plugin = self.load().await?;
-        Ok(within(Some(Deadline::after(MAX_HELP_TIME)), plugin.target_help()).await?)
+        let limit = match self.manifest() {
+            manifest if manifest.is_process() => Duration::from_secs(manifest.start_timeout.into()).max(MIN_HELP_TIME),
+            _ => MIN_HELP_TIME,
+        };
+        Ok(within(Some(Deadline::after(limit)), plugin.target_help()).await?)
     }
 
     /// Serves a model on this machine, in the same way as the target. Ignores the target URI of the arguments.

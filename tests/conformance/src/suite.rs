@@ -3,6 +3,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::cargo_build::{build_library, place_of_this_test};
 use crate::config::Config;
@@ -99,6 +100,13 @@ impl Suite {
     /// Makes a case fail if it is unproven. A case is unproven if a call that it needs does not succeed.
     pub fn strict(mut self) -> Self {
         self.options.strict = true;
+        self
+    }
+
+    /// Sets the timeout of each case. The plugin has to reply to a call within a third of it. The default is one minute, which
+    /// may be too short for an unoptimized build on a busy machine.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.options.timeout = timeout;
         self
     }
 

@@ -330,7 +330,7 @@ class Local(Bridge):
     def test_a_function_with_a_target_serves_until_it_is_interrupted(self):
         number = self.run_local("drift")
         self.assertEqual(self.ready(number), {"event": "ready", "url": "http://127.0.0.1:5000/invocations"})
-        self.assertIn("['drift:/x', 'n', 'm', None, {}]", self.host.log)
+        self.assertTrue(eventually(lambda: "['drift:/x', 'n', 'm', None, {}]" in self.host.log))
         self.cancelled(number)
         self.assertTrue(eventually(lambda: "interrupted" in self.host.log))
 
