@@ -1,6 +1,7 @@
 """Checks what the replicas get from elsewhere: packages of pip, and a model in S3."""
 
 import json
+import logging
 import time
 import zipfile
 from pathlib import Path
@@ -52,6 +53,8 @@ def write_wheel(folder):
 
 def remote(models):
     """A model that only the bucket of an S3 server has."""
+    # It prints each request otherwise.
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     try:
