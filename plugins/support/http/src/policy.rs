@@ -102,7 +102,7 @@ impl Policy {
 
     /// Returns the wait before the retry with the number `retry`, which counts from 1. `retry_after` is the wait that
     /// the server requests.
-    pub(crate) fn wait(&self, retry: u32, retry_after: Option<Duration>) -> Duration {
+    pub fn wait(&self, retry: u32, retry_after: Option<Duration>) -> Duration {
         match retry_after {
             Some(wait) if self.respect_retry_after && !wait.is_zero() => wait,
             _ => self.backoff.wait(retry),

@@ -4,10 +4,12 @@
 mod artifacts;
 mod fetch;
 mod files;
+mod folder;
 mod listing;
 mod name;
 mod presigned;
 mod progress;
+mod ranges;
 mod resolve;
 mod rest;
 mod run;

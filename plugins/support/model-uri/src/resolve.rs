@@ -8,6 +8,7 @@ use mlflow_deploy_plugin_api::{Error, Result};
 use url::Url;
 
 use crate::artifacts::{ARTIFACTS, RemoteFolder};
+use crate::folder::Folder;
 use crate::rest::API;
 use crate::session::Session;
 use crate::store::Store;
@@ -30,7 +31,7 @@ pub(crate) enum Location {
     /// A folder on this machine.
     Local(PathBuf),
     /// Folders on servers. If several folders contain the same file, the file in the last folder counts.
-    Remote(Vec<RemoteFolder>),
+    Remote(Vec<Folder>),
 }
 
 /// The location and the version to which a model URI was resolved.
@@ -72,9 +73,11 @@ impl<'a> Resolver<'a> {
                 UriKind::Folder(path) => Location::Local(path.clone()),
                 UriKind::Artifacts { authority, path } => {
                     let base = self.artifacts(uri, authority.as_deref())?;
-                    Location::Remote(vec![self.folder(&base, path, origin)?])
+                    Location::Remote(vec![Folder::Server(self.folder(&base, path, origin)?)])
                 }
-                UriKind::ArtifactsUrl { base, path } => Location::Remote(vec![self.folder(base, path, origin)?]),
+                UriKind::ArtifactsUrl { base, path } => {
+                    Location::Remote(vec![Folder::Server(self.folder(base, path, origin)?)])
+                }
                 UriKind::LoggedModel(id) => {
                     let artifact_uri = self.tracking.store()?.logged_model(self.session, id).await?;
                     self.follow(uri, &artifact_uri, &[], origin).await?
@@ -85,6 +88,10 @@ impl<'a> Resolver<'a> {
                     let artifact_uri = registry.version(self.session, name, &number).await?;
                     version = Some(number);
                     self.follow(uri, &artifact_uri, &[], origin).await?
+                }
+                UriKind::Store(url) => {
+                    let store = self.tracking.stores.open(url, &self.session.policy)?;
+                    Location::Remote(vec![Folder::Store(store)])
                 }
                 UriKind::Run { run_id, path } => self.run(uri, run_id, path, origin).await?,
             };
@@ -140,6 +147,7 @@ impl<'a> Resolver<'a> {
             UriKind::Artifacts { path, .. } | UriKind::ArtifactsUrl { path, .. } | UriKind::Run { path, .. } => {
                 path.extend_from_slice(below);
             }
+            UriKind::Store(url) => *url = url.join(below),
             UriKind::LoggedModel(_) | UriKind::Registered { .. } => {}
         }
         Ok(self.locate(uri, &kind, UriOrigin::Server(hops)).await?.location)

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use mlflow_deploy_http::{Client, Environment, MlflowAuth, MlflowAuthOptions, Policy};
+use mlflow_deploy_object_store::Stores;
 use mlflow_deploy_plugin_api::{Error, Result, Secret};
 use serde::Deserialize;
 use url::Url;
@@ -41,6 +42,10 @@ pub struct TrackingOptions {
     pub timeout: Option<f64>,
     /// The maximum number of retries of a request. The default is `MLFLOW_HTTP_REQUEST_MAX_RETRIES`.
     pub max_retries: Option<i64>,
+    /// The maximum number of files in a model. The default is 100,000.
+    pub max_model_files: Option<u64>,
+    /// The maximum size of a model in bytes. The size is not limited by default, except by the free space.
+    pub max_model_bytes: Option<u64>,
 }
 
 /// A client of a tracking server and a model registry. It sends no request before a model is fetched.
@@ -52,7 +57,21 @@ pub struct Tracking {
     pub(crate) http: Client,
     pub(crate) storage: Client,
     pub(crate) policy: Policy,
+    pub(crate) stores: Stores,
+    pub(crate) limits: ModelLimits,
 }
+
+/// The limits of a model that is fetched.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ModelLimits {
+    /// The maximum number of files and folders.
+    pub(crate) files: usize,
+    /// The maximum size in bytes.
+    pub(crate) bytes: u64,
+}
+
+/// The maximum number of files and folders in a model, unless an option sets another one.
+const MAX_FILES: usize = 100_000;
 
 impl Tracking {
     /// Creates a client from its options. The environment variables are the defaults of the options.
@@ -90,6 +109,11 @@ impl Tracking {
             storage: Client::new(storage),
             auth,
             policy: policy.within(options.timeout)?,
+            stores: Stores::new(environment),
+            limits: ModelLimits {
+                files: options.max_model_files.map_or(MAX_FILES, |files| usize::try_from(files).unwrap_or(usize::MAX)),
+                bytes: options.max_model_bytes.unwrap_or(u64::MAX),
+            },
         })
     }
 

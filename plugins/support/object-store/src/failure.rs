@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 
 use mlflow_deploy_plugin_api::{Error, ErrorCode};
+use object_store::path;
 
 use crate::url::{Place, StoreUrl};
 
@@ -16,8 +17,17 @@ pub(crate) fn convert(url: &StoreUrl, error: &object_store::Error) -> Error {
         return explain(url, own.clone());
     }
     match error {
-        object_store::Error::InvalidPath { .. } => {
-            Error::internal(format!("invalid listing of `{url}`: {}", innermost(error)))
+        object_store::Error::InvalidPath { source } => {
+            let path = match source {
+                path::Error::EmptySegment { path } | path::Error::BadSegment { path, .. } => {
+                    path.escape_debug().to_string()
+                }
+                _ => String::new(),
+            };
+            Error::internal(format!(
+                "invalid listing of `{url}`: `{path}` has a name that is empty, `.` or `..`, which would lead out of the \
+                 folder"
+            ))
         }
         _ => Error::internal(format!("`{url}`: {}", innermost(error))).with_cause(error),
     }

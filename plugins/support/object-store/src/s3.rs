@@ -18,7 +18,7 @@ pub(crate) const NO_CREDENTIALS: &str =
     "set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, and `MLFLOW_S3_ENDPOINT_URL` if the store is not Amazon's";
 
 /// The settings of S3 in an environment.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct S3Settings {
     endpoint: Option<Url>,
     region: Option<String>,
@@ -164,4 +164,11 @@ fn endpoint(environment: &Environment<'_>) -> Result<Option<Url>> {
 /// Returns true if a text has the form of a region's name. It becomes a part of a host.
 fn is_region(text: &str) -> bool {
     !text.is_empty() && text.len() < 64 && text.chars().all(|each| each.is_ascii_alphanumeric() || each == '-')
+}
+
+/// Omits the credentials.
+impl std::fmt::Debug for S3Settings {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("S3Settings").field("region", &self.region).finish_non_exhaustive()
+    }
 }

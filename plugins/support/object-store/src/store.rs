@@ -1,13 +1,13 @@
 //! A folder in an object store: its files, and the parts of a file.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use futures_util::stream::{BoxStream, StreamExt};
 use mlflow_deploy_plugin_api::call::{self, Level};
-use mlflow_deploy_plugin_api::{Error, ErrorCode, Result};
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, sync};
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectStore};
 
@@ -19,10 +19,10 @@ use crate::upload::Upload;
 use crate::url::{Place, StoreUrl};
 
 /// A folder in an object store.
-#[derive(Clone, Debug)]
 pub struct Store {
     url: StoreUrl,
-    inner: Arc<dyn ObjectStore>,
+    /// The client of the bucket, which is replaced if the bucket is in another region.
+    inner: Mutex<Arc<dyn ObjectStore>>,
     /// The settings with which a bucket in another region is opened again.
     s3: Option<(S3Settings, Connector)>,
 }
@@ -52,12 +52,12 @@ pub struct Part {
 
 impl Store {
     pub(crate) fn of(url: StoreUrl, inner: Arc<dyn ObjectStore>) -> Self {
-        Self { url, inner, s3: None }
+        Self { url, inner: Mutex::new(inner), s3: None }
     }
 
     pub(crate) fn of_s3(url: StoreUrl, settings: S3Settings, bucket: &str, connector: Connector) -> Result<Self> {
         let inner = settings.build(bucket, connector.clone())?;
-        Ok(Self { url, inner, s3: Some((settings, connector)) })
+        Ok(Self { s3: Some((settings, connector)), ..Self::of(url, inner) })
     }
 
     /// Returns the URL of the folder.
@@ -73,7 +73,7 @@ impl Store {
     /// - The store's error, with advice.
     /// - `INTERNAL_ERROR` if a path has a name that is empty, `.` or `..`, because it would lead out of the folder.
     /// - `RESOURCE_EXHAUSTED` if there are more files.
-    pub async fn list(&mut self, max_files: usize) -> Result<Vec<StoredObject>> {
+    pub async fn list(&self, max_files: usize) -> Result<Vec<StoredObject>> {
         let error = match self.list_once(max_files).await {
             Err(error) => error,
             listed => return listed,
@@ -88,13 +88,14 @@ impl Store {
         }
         call::log(Level::Debug, format!("the bucket of `{}` is in the region `{region}`, which is used", self.url));
         let settings = settings.clone().with_region(region);
-        *self = Self::of_s3(self.url.clone(), settings, bucket, connector.clone())?;
+        *sync::lock(&self.inner) = settings.build(bucket, connector.clone())?;
         self.list_once(max_files).await
     }
 
     async fn list_once(&self, max_files: usize) -> Result<Vec<StoredObject>> {
         let mut objects = Vec::new();
-        let mut listed = self.inner.list(Some(&self.url.key));
+        let client = self.client();
+        let mut listed = client.list(Some(&self.url.key));
         while let Some(object) = listed.try_next().await.map_err(|error| self.error(&error))? {
             let Some(below) = object.location.prefix_match(&self.url.key) else {
                 let location = object.location.as_ref().escape_debug().to_string();
@@ -123,7 +124,7 @@ impl Store {
     /// The store's error, with advice.
     pub async fn read(&self, object: &StoredObject, range: Range<u64>) -> Result<Part> {
         let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
-        let result = self.inner.get_opts(&object.location, options).await.map_err(|error| self.error(&error))?;
+        let result = self.client().get_opts(&object.location, options).await.map_err(|error| self.error(&error))?;
         let (etag, size) = (result.meta.e_tag.clone(), result.meta.size);
         let digest = result.extensions.get::<Digest>().cloned();
         let url = self.url.clone();
@@ -137,7 +138,7 @@ impl Store {
     /// The store's error, with advice.
     pub async fn upload(&self, below: &[String]) -> Result<Upload> {
         let url = self.url.join(below);
-        let upload = self.inner.put_multipart_opts(&url.key, Default::default()).await;
+        let upload = self.client().put_multipart_opts(&url.key, Default::default()).await;
         Ok(Upload::new(upload.map_err(|error| self.error(&error))?, url))
     }
 
@@ -148,12 +149,23 @@ impl Store {
     pub async fn delete(&self, below: &[String]) -> Result<()> {
         let location = self.url.join(below).key;
         let locations = futures_util::stream::once(async move { Ok(location) }).boxed();
-        let deleted = self.inner.delete_stream(locations).try_collect::<Vec<_>>().await;
+        let deleted = self.client().delete_stream(locations).try_collect::<Vec<_>>().await;
         deleted.map(|_deleted| ()).map_err(|error| self.error(&error))
+    }
+
+    fn client(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&sync::lock(&self.inner))
     }
 
     fn error(&self, error: &object_store::Error) -> Error {
         failure::convert(&self.url, error)
+    }
+}
+
+/// Omits the client, which has the credentials.
+impl std::fmt::Debug for Store {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Store").field("url", &self.url).finish_non_exhaustive()
     }
 }
 

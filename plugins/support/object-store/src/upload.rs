@@ -11,7 +11,6 @@ use crate::url::StoreUrl;
 const PART: usize = 16 << 20;
 
 /// The upload of one file. The caller has to finish or to abort it, because a store keeps the parts of an upload.
-#[derive(Debug)]
 pub struct Upload {
     inner: Box<dyn MultipartUpload>,
     url: StoreUrl,
@@ -63,5 +62,12 @@ impl Upload {
     async fn send(&mut self, part: Bytes) -> Result<()> {
         let sent = self.inner.put_part(PutPayload::from_bytes(part)).await;
         sent.map_err(|error| failure::convert(&self.url, &error))
+    }
+}
+
+/// Omits the client, which has the credentials.
+impl std::fmt::Debug for Upload {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Upload").field("url", &self.url).finish_non_exhaustive()
     }
 }

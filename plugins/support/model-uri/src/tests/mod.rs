@@ -3,6 +3,7 @@
 mod events;
 mod fetching;
 mod hostile;
+mod object_stores;
 mod presigned;
 mod real_server;
 mod resolving;

@@ -58,8 +58,10 @@ fn parse_reads_every_form() {
 fn parse_of_an_invalid_uri_fails_with_the_expected_form() {
     for (text, reason) in [
         ("", "the model URI is empty: expected a path"),
-        ("s3://bucket/model", "unsupported scheme `s3`; serve the model with a tracking server"),
-        ("gs://b/m", "unsupported scheme `gs`"),
+        ("s3://", "the name of the bucket is missing"),
+        ("gs://b/a/../m", "expected names that are not empty, not `.` or `..`"),
+        ("r2://b/m", "unsupported scheme `r2`; the store has the protocol of S3"),
+        ("hdfs://h/m", "unsupported scheme `hdfs`; serve the model with a tracking server"),
         ("dbfs:/m", "`mlflow artifacts download`"),
         ("dbfs:/m", "`models:/<name>@<alias>`"),
         ("model:v1", "to use a path with a colon, write `./` before it"),
@@ -135,6 +137,8 @@ fn redact_uri_removes_user_password_and_query() {
         ("https://me:s3cret@h:1/a?token=s3cret#s3cret", "https://h:1/a"),
         ("https:me:s3cret@h/a", "https:h/a"),
         ("s3://KEY:s3cret@bucket/a", "s3://bucket/a"),
+        ("abfss://models@account.dfs.core.windows.net/a", "abfss://models@account.dfs.core.windows.net/a"),
+        ("abfss://models:s3cret@account.dfs.core.windows.net/a", "abfss://account.dfs.core.windows.net/a"),
         ("file://me:s3cret@h/a", "file://h/a"),
         ("mssql+pyodbc:///?odbc_connect=PWD%3Ds3cret", "mssql+pyodbc:///"),
         ("postgresql://me:s3/cret@h/db", "postgresql://…"),
