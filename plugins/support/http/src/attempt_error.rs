@@ -155,6 +155,11 @@ impl AttemptError {
         self.error_code.as_deref()
     }
 
+    /// Returns true if the same request may succeed later: it was not sent, or its response is missing or incomplete.
+    pub(crate) fn is_retryable(&self) -> bool {
+        matches!(self.stage, Stage::Unanswered | Stage::Unsent)
+    }
+
     /// Sets the error that caused this error.
     pub(crate) fn with_cause(mut self, cause: impl Into<BoxError>) -> Self {
         self.cause = Some(cause.into());

@@ -3,6 +3,8 @@
 use mlflow_deploy_plugin_api::Redactor;
 use serde_json::Value;
 
+use crate::xml_error;
+
 /// The maximum size of the part of an error response's body that an error contains, in bytes.
 const MAX_BODY: usize = 2048;
 
@@ -19,12 +21,17 @@ pub(crate) struct ErrorBody {
 }
 
 impl ErrorBody {
-    /// Reads the body of an error response: JSON in one of the known formats, a web page, or text.
+    /// Reads the body of an error response: JSON in one of the known formats, an object store's XML, a web page,
+    /// or text.
     pub(crate) fn read(body: &str, redactor: &Redactor) -> Self {
         let body = body.trim();
         match serde_json::from_str::<Value>(body) {
             Ok(value @ Value::Object(_)) => Self::of(&value, redactor),
             Ok(value) if message(&value).is_some() => Self::of(&value, redactor),
+            _ if let Some(read) = xml_error::read(body) => Self {
+                message: read.message.map(|message| one_line(&message, redactor)),
+                error_code: read.error_code.map(|code| redactor.hide(&code)),
+            },
             _ if is_html(body) => Self { message: Some(page(body, redactor)), error_code: None },
             _ if body.is_empty() => Self::default(),
             _ => Self { message: Some(one_line(body, redactor)), error_code: None },

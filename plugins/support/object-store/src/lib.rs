@@ -1,0 +1,26 @@
+#![doc = include_str!("../README.md")]
+#![forbid(unsafe_code)]
+
+mod azure;
+mod connection_string;
+mod connector;
+mod digest;
+mod failure;
+mod gcs;
+mod google_metadata;
+mod s3;
+mod s3_extra_args;
+mod store;
+mod stores;
+#[cfg(test)]
+mod tests;
+mod upload;
+mod url;
+
+pub use digest::Digest;
+pub use object_store::aws::{AwsCredential, AwsCredentialProvider};
+pub use object_store::client::CredentialProvider;
+pub use store::{Part, Store, StoredObject};
+pub use stores::{AzureToken, Stores, TemporaryCredentials};
+pub use upload::Upload;
+pub use url::StoreUrl;

@@ -1,0 +1,167 @@
+//! Amazon S3, and stores with its protocol: reads MLflow's and Amazon's environment variables.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderValue};
+use mlflow_deploy_http::Environment;
+use mlflow_deploy_plugin_api::{Error, Result, Secret};
+use object_store::aws::{AmazonS3Builder, AwsCredential, AwsCredentialProvider};
+use object_store::{ClientOptions, ObjectStore, StaticCredentialProvider};
+use url::Url;
+
+use crate::connector::Connector;
+use crate::s3_extra_args::ExtraArgs;
+use crate::stores::{configured, without_retries};
+
+/// The advice of the error for missing credentials.
+pub(crate) const NO_CREDENTIALS: &str =
+    "set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`, and `MLFLOW_S3_ENDPOINT_URL` if the store is not Amazon's";
+
+/// The settings of S3 in an environment.
+#[derive(Clone, Debug)]
+pub(crate) struct S3Settings {
+    endpoint: Option<Url>,
+    region: Option<String>,
+    is_virtual_hosted: bool,
+    expected_owner: Option<HeaderValue>,
+    extra_args: ExtraArgs,
+    /// The credentials; `None` if those of the machine's metadata service are used.
+    pub(crate) credentials: Option<AwsCredentialProvider>,
+}
+
+impl S3Settings {
+    pub(crate) fn read(environment: &Environment<'_>) -> Result<Self> {
+        let region = ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|name| environment.text(name));
+        if let Some(region) = &region
+            && !is_region(region)
+        {
+            return Err(Error::invalid_parameter(format!(
+                "`AWS_REGION` is `{region}`: expected the name of a region such as `eu-west-1`"
+            )));
+        }
+        Ok(Self {
+            endpoint: endpoint(environment)?,
+            region,
+            is_virtual_hosted: match environment.text("MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE").as_deref() {
+                None | Some("auto" | "path") => false,
+                Some("virtual") => true,
+                Some(other) => {
+                    return Err(Error::invalid_parameter(format!(
+                        "`MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE` is `{other}`: expected `auto`, `path` or `virtual`"
+                    )));
+                }
+            },
+            expected_owner: match environment.text("MLFLOW_S3_EXPECTED_BUCKET_OWNER") {
+                None => None,
+                Some(owner) => Some(HeaderValue::try_from(&owner).map_err(|_invalid| {
+                    Error::invalid_parameter(format!(
+                        "`MLFLOW_S3_EXPECTED_BUCKET_OWNER` is `{owner}`: expected the id of an account"
+                    ))
+                })?),
+            },
+            extra_args: ExtraArgs::read(environment)?,
+            credentials: credentials(environment)?,
+        })
+    }
+
+    /// Returns true if another region than the given one can be used, because the user has not named an endpoint.
+    pub(crate) fn may_follow_region(&self, region: &str) -> bool {
+        self.endpoint.is_none() && is_region(region) && self.region.as_deref() != Some(region)
+    }
+
+    /// Returns these settings with another region.
+    pub(crate) fn with_region(self, region: &str) -> Self {
+        Self { region: Some(region.to_owned()), ..self }
+    }
+
+    /// Builds a client of a bucket.
+    pub(crate) fn build(&self, bucket: &str, connector: Connector) -> Result<Arc<dyn ObjectStore>> {
+        let region = self.region.as_deref().unwrap_or("us-east-1");
+        let mut builder = AmazonS3Builder::new()
+            .with_bucket_name(bucket)
+            .with_region(region)
+            .with_retry(without_retries())
+            .with_virtual_hosted_style_request(self.is_virtual_hosted)
+            .with_request_payer(self.extra_args.is_requester_paying)
+            .with_http_connector(connector);
+        let endpoint = match &self.endpoint {
+            None if region.starts_with("cn-") => Url::parse(&format!("https://s3.{region}.amazonaws.com.cn")).ok(),
+            endpoint => endpoint.clone(),
+        };
+        if let Some(mut endpoint) = endpoint {
+            if self.is_virtual_hosted {
+                let host = format!("{bucket}.{}", endpoint.host_str().unwrap_or_default());
+                endpoint.set_host(Some(&host)).map_err(|error| {
+                    Error::invalid_parameter(format!(
+                        "the bucket `{bucket}` cannot be a part of the host `{host}`: {error}; set \
+                         `MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE=path`"
+                    ))
+                })?;
+            }
+            builder = builder.with_endpoint(endpoint.as_str().trim_end_matches('/'));
+        }
+        if let Some(key) = &self.extra_args.customer_key {
+            builder = builder.with_ssec_encryption(key.expose());
+        }
+        if let Some(owner) = &self.expected_owner {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-amz-expected-bucket-owner", owner.clone());
+            builder = builder.with_client_options(ClientOptions::new().with_default_headers(headers));
+        }
+        if let Some(credentials) = &self.credentials {
+            builder = builder.with_credentials(Arc::clone(credentials));
+        }
+        Ok(Arc::new(configured("Amazon S3", builder.build())?))
+    }
+}
+
+/// Creates a provider of credentials that never change.
+pub(crate) fn static_credentials(key_id: String, secret: &Secret, token: Option<&Secret>) -> AwsCredentialProvider {
+    Arc::new(StaticCredentialProvider::new(AwsCredential {
+        key_id,
+        secret_key: secret.expose().to_owned(),
+        token: token.map(|token| token.expose().to_owned()),
+    }))
+}
+
+/// Returns the credentials in the environment; `None` if it has none.
+fn credentials(environment: &Environment<'_>) -> Result<Option<AwsCredentialProvider>> {
+    let (key, secret) = (environment.text("AWS_ACCESS_KEY_ID"), environment.secret("AWS_SECRET_ACCESS_KEY"));
+    match (key, secret) {
+        (Some(key), Some(secret)) => {
+            let token = environment.secret("AWS_SESSION_TOKEN").or_else(|| environment.secret("AWS_SECURITY_TOKEN"));
+            Ok(Some(static_credentials(key, &secret, token.as_ref())))
+        }
+        (None, None) => Ok(None),
+        (key, _) => {
+            let (set, missing) = match key {
+                Some(_) => ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
+                None => ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"),
+            };
+            Err(Error::invalid_parameter(format!("`{set}` is set, but `{missing}` is not: set both or none")))
+        }
+    }
+}
+
+/// Returns the URL of a store that is not Amazon's, or of a region of Amazon's that the user named.
+fn endpoint(environment: &Environment<'_>) -> Result<Option<Url>> {
+    let names = ["MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
+    let Some((name, text)) = names.iter().find_map(|name| Some((name, environment.text(name)?))) else {
+        return Ok(None);
+    };
+    let url = mlflow_deploy_http::parse_url(&format!("`{name}`"), &text, "http://localhost:9000")?;
+    let is_plain = url.username().is_empty() && url.password().is_none() && url.query().is_none();
+    if !matches!(url.scheme(), "http" | "https") || !is_plain {
+        let shown = mlflow_deploy_http::redact_url(&url);
+        return Err(Error::invalid_parameter(format!(
+            "`{name}` is `{shown}`: expected an `http` or `https` URL without user and query, such as \
+             `http://localhost:9000`"
+        )));
+    }
+    Ok(Some(url))
+}
+
+/// Returns true if a text has the form of a region's name. It becomes a part of a host.
+fn is_region(text: &str) -> bool {
+    !text.is_empty() && text.len() < 64 && text.chars().all(|each| each.is_ascii_alphanumeric() || each == '-')
+}
