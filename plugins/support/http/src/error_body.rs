@@ -135,7 +135,9 @@ fn error_code(value: &Value) -> Option<&str> {
         &value["ErrorCode"],
         &value["Error"]["Code"],
     ];
-    own.or_else(|| error.into_iter().find_map(|code| code.as_str().filter(|code| !code.is_empty())))
+    let code = own.or_else(|| error.into_iter().find_map(|code| code.as_str().filter(|code| !code.is_empty())));
+    // Some services of AWS put the name of a namespace before the code.
+    code.map(|code| code.rsplit_once('#').map_or(code, |(_namespace, code)| code))
 }
 
 /// Returns true if a text has the form of MLflow's error codes, such as `BAD_REQUEST`.

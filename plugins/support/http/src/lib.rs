@@ -60,5 +60,5 @@ pub use request::{Request, hide, request};
 pub use response::Response;
 pub use send::send;
 pub use sse::{Event, SseReader};
-pub use stream::ChunkStream;
+pub use stream::{ChunkStream, Unframe};
 pub use text::trim;

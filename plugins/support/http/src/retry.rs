@@ -101,6 +101,7 @@ fn may_retry(policy: &Policy, method: &Method, error: &AttemptError) -> bool {
     let is_repeatable = method.is_idempotent() || policy.repeat_post;
     match error.stage {
         Stage::Status(_) if error.error_code().is_some_and(|code| policy.final_codes.contains(&code)) => false,
+        Stage::Status(_) if error.error_code().is_some_and(|code| policy.retry_error_codes.contains(&code)) => true,
         Stage::Status(_) if policy.respect_should_retry && error.should_retry.is_some() => {
             error.should_retry == Some(true)
         }
