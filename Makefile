@@ -2,7 +2,7 @@
 
 PREFIX ?= $(HOME)/.local
 BUILT = target/release
-PLUGINS = mlflow-deploy-databricks mlflow-deploy-gateway mlflow-deploy-local mlflow-deploy-openai mlflow-deploy-ray mlflow-deploy-v2
+PLUGINS = mlflow-deploy-databricks mlflow-deploy-gateway mlflow-deploy-local mlflow-deploy-openai mlflow-deploy-ray mlflow-deploy-sagemaker mlflow-deploy-v2
 LIBRARIES = $(subst -,_,$(PLUGINS))
 BRIDGE = $(PREFIX)/lib/mlflow-deploy/plugins/python
 SUFFIX = $(if $(filter Darwin,$(shell uname)),dylib,so)

@@ -60,18 +60,10 @@ impl Role {
         endpoints: &ServiceEndpoints,
         (http, policy): (&Client, &Policy),
     ) -> Result<AccessKey> {
-        let mut form = Serializer::new(String::new());
-        form.append_pair("Action", "AssumeRole").append_pair("Version", "2011-06-15");
-        form.append_pair("RoleArn", &self.arn).append_pair("RoleSessionName", &self.session_name);
-        if let Some(id) = &self.external_id {
-            form.append_pair("ExternalId", id);
-        }
-        if let Some(seconds) = self.duration_seconds {
-            form.append_pair("DurationSeconds", &seconds.to_string());
-        }
+        let form = self.form();
         let form_type = HeaderValue::from_static("application/x-www-form-urlencoded; charset=utf-8");
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, form_type)]);
-        let mut request = request(Method::POST, &endpoints.url("STS", "sts", region)?, headers, form.finish())?;
+        let mut request = request(Method::POST, &endpoints.url("STS", "sts", region)?, headers, form)?;
         sign(&mut request, "sts", region, key).await?;
         let response = send(http, &request, policy).await.map_err(|error| self.failed(&error))?;
         let text = String::from_utf8_lossy(response.payload.bytes());
@@ -86,6 +78,20 @@ impl Role {
             session_token: Some(key.session_token),
             expires: Some(ends.as_system_time()),
         })
+    }
+
+    /// Returns the body of the request.
+    fn form(&self) -> String {
+        let mut form = Serializer::new(String::new());
+        form.append_pair("Action", "AssumeRole").append_pair("Version", "2011-06-15");
+        form.append_pair("RoleArn", &self.arn).append_pair("RoleSessionName", &self.session_name);
+        if let Some(id) = &self.external_id {
+            form.append_pair("ExternalId", id);
+        }
+        if let Some(seconds) = self.duration_seconds {
+            form.append_pair("DurationSeconds", &seconds.to_string());
+        }
+        form.finish()
     }
 
     fn failed(&self, error: &Error) -> Error {
