@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod aws_keys;
 mod azure;
 mod connection_string;
 mod connector;
@@ -18,8 +19,6 @@ mod upload;
 mod url;
 
 pub use digest::Digest;
-pub use object_store::aws::{AwsCredential, AwsCredentialProvider};
-pub use object_store::client::CredentialProvider;
 pub use store::{Part, Store, StoredObject};
 pub use stores::{AzureToken, Stores, TemporaryCredentials};
 pub use upload::Upload;

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue};
-use mlflow_deploy_http::Environment;
+use mlflow_deploy_aws::{AwsEnvironment, CredentialProvider};
+use mlflow_deploy_http::{Client, Environment};
 use mlflow_deploy_plugin_api::{Error, Result, Secret};
 use object_store::aws::{AmazonS3Builder, AwsCredential, AwsCredentialProvider};
 use object_store::{ClientOptions, ObjectStore, StaticCredentialProvider};
 use url::Url;
 
+use crate::aws_keys::AwsKeys;
 use crate::connector::Connector;
 use crate::s3_extra_args::ExtraArgs;
 use crate::stores::{configured, without_retries};
@@ -25,12 +27,18 @@ pub(crate) struct S3Settings {
     is_virtual_hosted: bool,
     expected_owner: Option<HeaderValue>,
     extra_args: ExtraArgs,
-    /// The credentials; `None` if those of the machine's metadata service are used.
+    /// The variables that select a source of credentials.
+    environment: AwsEnvironment,
+    /// The client for the requests to sources of credentials, such as STS.
+    http: Arc<Client>,
+    /// The credentials of one folder, in place of those of the environment.
     pub(crate) credentials: Option<AwsCredentialProvider>,
 }
 
 impl S3Settings {
-    pub(crate) fn read(environment: &Environment<'_>) -> Result<Self> {
+    /// Reads the settings. `http` is the client for the requests to sources of credentials.
+    pub(crate) fn read(environment: &Environment<'_>, http: &Arc<Client>) -> Result<Self> {
+        check_key(environment)?;
         let region = ["AWS_REGION", "AWS_DEFAULT_REGION"].iter().find_map(|name| environment.text(name));
         if let Some(region) = &region
             && !is_region(region)
@@ -60,7 +68,9 @@ impl S3Settings {
                 })?),
             },
             extra_args: ExtraArgs::read(environment)?,
-            credentials: credentials(environment)?,
+            environment: AwsEnvironment::new(environment, &[]),
+            http: Arc::clone(http),
+            credentials: None,
         })
     }
 
@@ -77,7 +87,12 @@ impl S3Settings {
     /// Builds a client of a bucket.
     pub(crate) fn build(&self, bucket: &str, connector: Connector) -> Result<Arc<dyn ObjectStore>> {
         let region = self.region.as_deref().unwrap_or("us-east-1");
+        let credentials = self.credentials.clone().unwrap_or_else(|| {
+            let keys = CredentialProvider::new(&self.environment, None, region, &self.http, &connector.policy);
+            Arc::new(AwsKeys(keys))
+        });
         let mut builder = AmazonS3Builder::new()
+            .with_credentials(credentials)
             .with_bucket_name(bucket)
             .with_region(region)
             .with_retry(without_retries())
@@ -108,9 +123,6 @@ impl S3Settings {
             headers.insert("x-amz-expected-bucket-owner", owner.clone());
             builder = builder.with_client_options(ClientOptions::new().with_default_headers(headers));
         }
-        if let Some(credentials) = &self.credentials {
-            builder = builder.with_credentials(Arc::clone(credentials));
-        }
         Ok(Arc::new(configured("Amazon S3", builder.build())?))
     }
 }
@@ -124,23 +136,18 @@ pub(crate) fn static_credentials(key_id: String, secret: &Secret, token: Option<
     }))
 }
 
-/// Returns the credentials in the environment; `None` if it has none.
-fn credentials(environment: &Environment<'_>) -> Result<Option<AwsCredentialProvider>> {
-    let (key, secret) = (environment.text("AWS_ACCESS_KEY_ID"), environment.secret("AWS_SECRET_ACCESS_KEY"));
-    match (key, secret) {
-        (Some(key), Some(secret)) => {
-            let token = environment.secret("AWS_SESSION_TOKEN").or_else(|| environment.secret("AWS_SECURITY_TOKEN"));
-            Ok(Some(static_credentials(key, &secret, token.as_ref())))
-        }
-        (None, None) => Ok(None),
-        (key, _) => {
-            let (set, missing) = match key {
-                Some(_) => ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
-                None => ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID"),
-            };
-            Err(Error::invalid_parameter(format!("`{set}` is set, but `{missing}` is not: set both or none")))
-        }
+/// Fails if the environment has only one half of an access key.
+fn check_key(environment: &Environment<'_>) -> Result<()> {
+    let names = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
+    match names.map(|name| environment.secret(name).is_some()) {
+        [true, false] => Err(half(names[0], names[1])),
+        [false, true] => Err(half(names[1], names[0])),
+        _ => Ok(()),
     }
+}
+
+fn half(set: &str, missing: &str) -> Error {
+    Error::invalid_parameter(format!("`{set}` is set, but `{missing}` is not: set both or none"))
 }
 
 /// Returns the URL of a store that is not Amazon's, or of a region of Amazon's that the user named.

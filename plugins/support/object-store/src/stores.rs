@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use mlflow_deploy_http::{Client, Environment, Policy};
 use mlflow_deploy_plugin_api::{Error, Result, Secret};
-use object_store::aws::AwsCredentialProvider;
 use object_store::{BackoffConfig, RetryConfig};
 
 use crate::azure::{self, AzureSettings};
@@ -20,7 +19,7 @@ use crate::url::{Place, StoreUrl};
 pub struct Stores {
     azure: Result<AzureSettings>,
     gcs: Result<GcsSettings>,
-    pub(crate) s3: Result<S3Settings>,
+    s3: Result<S3Settings>,
     /// The client for S3, whose trust in certificates has variables of its own.
     s3_client: Result<Arc<Client>>,
     client: Result<Arc<Client>>,
@@ -68,25 +67,15 @@ impl Stores {
             let connection = environment.connection(insecure, ca_bundle, [IGNORE_TLS, "AWS_CA_BUNDLE"])?;
             Ok(Arc::new(Client::new(connection)))
         };
-        let client = environment.connection(false, None, ["", ""]).map(|settings| Arc::new(Client::new(settings)));
+        let client =
+            environment.connection(false, None, [IGNORE_TLS, ""]).map(|settings| Arc::new(Client::new(settings)));
         Self {
             azure: AzureSettings::read(environment),
             gcs: GcsSettings::read(environment),
-            s3: S3Settings::read(environment),
+            s3: client.clone().and_then(|client| S3Settings::read(environment, &client)),
             s3_client: s3_client(),
             client,
         }
-    }
-
-    /// Uses these credentials for Amazon S3, unless the environment has an access key.
-    #[must_use]
-    pub fn with_aws_credentials(mut self, provider: &AwsCredentialProvider) -> Self {
-        if let Ok(s3) = &mut self.s3
-            && s3.credentials.is_none()
-        {
-            s3.credentials = Some(Arc::clone(provider));
-        }
-        self
     }
 
     /// Opens the store of a URL. Sends no request.

@@ -136,3 +136,14 @@ fn the_digests_of_stores_are_read_and_checked() {
     let other = Digest::Crc32c(1).of_file(std::fs::File::open(&path).unwrap()).unwrap();
     assert_ne!(other, Digest::Crc32c(0x9a71_bb4c));
 }
+
+#[tokio::test]
+async fn missing_credentials_are_reported_without_a_request() {
+    let variables = [("AWS_EC2_METADATA_DISABLED", "true"), ("MLFLOW_S3_ENDPOINT_URL", "http://127.0.0.1:1")];
+    let error = open(&variables, "s3://b/m").unwrap().list(10).await.unwrap_err();
+    assert!(error.message().contains("`AWS_ACCESS_KEY_ID`") && error.message().contains("credentials"), "{error}");
+    // Nothing listens at this address, as if this machine were not in a cloud.
+    let variables = [("GCE_METADATA_HOST", "169.254.0.1:1"), ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")];
+    let error = open(&variables, "gs://b/m").unwrap().list(10).await.unwrap_err();
+    assert!(error.message().starts_with("no credentials found: set `GOOGLE_APPLICATION_CREDENTIALS`"), "{error}");
+}
