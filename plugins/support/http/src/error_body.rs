@@ -28,10 +28,9 @@ impl ErrorBody {
         match serde_json::from_str::<Value>(body) {
             Ok(value @ Value::Object(_)) => Self::of(&value, redactor),
             Ok(value) if message(&value).is_some() => Self::of(&value, redactor),
-            _ if let Some(read) = xml_error::read(body) => Self {
-                message: read.message.map(|message| one_line(&message, redactor)),
-                error_code: read.error_code.map(|code| redactor.hide(&code)),
-            },
+            _ if let Some(error) = xml_error::read(body) => {
+                Self { message: Some(one_line(&error.message, redactor)), error_code: Some(redactor.hide(&error.code)) }
+            }
             _ if is_html(body) => Self { message: Some(page(body, redactor)), error_code: None },
             _ if body.is_empty() => Self::default(),
             _ => Self { message: Some(one_line(body, redactor)), error_code: None },

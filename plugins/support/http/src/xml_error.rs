@@ -1,20 +1,25 @@
 //! Reads the code and the message in the XML of an error response, which object stores send.
 
-use crate::error_body::ErrorBody;
+/// The code and the message of an error. The message begins with the code.
+#[derive(Debug, PartialEq)]
+pub(crate) struct XmlError {
+    pub(crate) code: String,
+    pub(crate) message: String,
+}
 
 /// Reads an error in the form `<Error><Code>…</Code><Message>…</Message></Error>`, which may have other elements too.
 /// Returns `None` if the body has another form.
-pub(crate) fn read(body: &str) -> Option<ErrorBody> {
+pub(crate) fn read(body: &str) -> Option<XmlError> {
     let body = body.trim_start_matches('\u{feff}').trim_start();
     if !body.starts_with("<?xml") && !body.starts_with("<Error") {
         return None;
     }
     let error = &body[body.find("<Error")?..];
-    let error_code = element(error, "Code")?;
+    let code = element(error, "Code")?;
     // Google's servers explain a refusal in `Details`.
     let message = [element(error, "Message"), element(error, "Details")].into_iter().flatten();
-    let message = message.fold(error_code.clone(), |all, text| format!("{all}: {text}"));
-    Some(ErrorBody { message: Some(message), error_code: Some(error_code) })
+    let message = message.fold(code.clone(), |all, text| format!("{all}: {text}"));
+    Some(XmlError { code, message })
 }
 
 /// Returns the text of the first element with this name.
@@ -42,7 +47,7 @@ mod tests {
             ("\u{feff}<?xml ?><Error><Code>ServerBusy</Code></Error>", "ServerBusy", "ServerBusy"),
         ] {
             let read = read(body).unwrap();
-            assert_eq!((read.error_code.as_deref(), read.message.as_deref()), (Some(code), Some(message)));
+            assert_eq!((read.code.as_str(), read.message.as_str()), (code, message));
         }
         for other in ["", "<Error>", "<html><Error><Code>a</Code>", "<Error><Code></Code></Error>", "<?xml ?><a/>"] {
             assert_eq!(read(other), None, "{other}");

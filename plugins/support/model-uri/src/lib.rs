@@ -5,6 +5,7 @@ mod artifacts;
 mod fetch;
 mod files;
 mod folder;
+mod limits;
 mod listing;
 mod name;
 mod presigned;
@@ -19,6 +20,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod tracking;
+mod unity_catalog;
 mod uri;
 
 pub use fetch::{Fetched, fetch};

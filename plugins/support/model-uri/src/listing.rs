@@ -12,9 +12,9 @@ use serde::{Deserialize, Deserializer};
 
 use crate::artifacts::RemoteFolder;
 use crate::folder::Folder;
+use crate::limits::ModelLimits;
 use crate::name;
 use crate::session::{MAX_CONCURRENT_REQUESTS, Session};
-use crate::tracking::ModelLimits;
 
 /// The maximum size of the listing of one folder, in bytes. The limits of all concurrent listings add up to 1 GiB.
 const MAX_LEN: usize = (1 << 30) / MAX_CONCURRENT_REQUESTS;
@@ -82,7 +82,8 @@ impl<'a> Listing<'a> {
                     continue;
                 }
                 let file = RemoteFile { source: FileSource::Server(folder), size: entry.file_size };
-                let (path, is_dir) = (child(&path, entry.path), entry.is_dir);
+                let name = folder.name_of(&path, entry.path);
+                let (path, is_dir) = (child(&path, name), entry.is_dir);
                 let invalid = |reason| invalid(folder, reason);
                 one.check(&path, session.limits).map_err(invalid)?;
                 if is_dir {

@@ -3,7 +3,7 @@
 use mlflow_deploy_http::{Client, Policy};
 use tokio::sync::Semaphore;
 
-use crate::tracking::ModelLimits;
+use crate::limits::ModelLimits;
 
 /// The maximum number of concurrent requests of one fetch.
 pub(crate) const MAX_CONCURRENT_REQUESTS: usize = 8;

@@ -16,7 +16,7 @@ use crate::name;
 /// The supported forms of a model URI, as the end of an error message.
 pub(crate) const EXPECTED: &str = "expected a path, `file://`, `runs:/<run_id>/<name>`, `models:/<name>/<version>`, \
                                    `models:/<name>@<alias>`, `models:/<model_id>`, `mlflow-artifacts:/`, `s3://`, `gs://`, \
-                                   `az://`, `abfss://`, `wasbs://`, or an `http(s)://` URL of artifacts that a tracking server \
+                                   `az://`, `abfss://`, `wasbs://`, `dbfs:/`, or an `http(s)://` URL of artifacts that a tracking server \
                                    serves";
 
 /// The URI of a model, in one of MLflow's forms. `Display` omits the user, the password and the query of a URL.
@@ -40,6 +40,8 @@ pub(crate) enum UriKind {
     ArtifactsUrl { base: Url, path: Vec<String> },
     /// A version of a registered model.
     Registered { name: String, version: VersionSelector },
+    /// A folder in the file system of a Databricks workspace. The path is a list of file names.
+    Dbfs(Vec<String>),
     /// A folder in an object store.
     Store(StoreUrl),
     /// An artifact of a run. `path` is a list of file names.
@@ -73,6 +75,7 @@ impl ModelUri {
             "mlflow-artifacts" => artifacts(text, rest)?,
             "models" => models(text, rest)?,
             "runs" => run(text, rest)?,
+            "dbfs" => UriKind::Dbfs(path_names(text, rest, "expected `dbfs:/<path>`")?),
             store if StoreUrl::is_scheme(store) => {
                 let url = StoreUrl::parse(text)?;
                 return Ok(Self { shown: url.to_string(), kind: UriKind::Store(url) });
@@ -114,6 +117,7 @@ impl fmt::Debug for UriKind {
             Self::LoggedModel(id) => id.fmt(formatter),
             Self::Artifacts { path, .. } | Self::ArtifactsUrl { path, .. } => path.fmt(formatter),
             Self::Registered { name, version } => formatter.debug_tuple(name).field(version).finish(),
+            Self::Dbfs(path) => path.fmt(formatter),
             Self::Store(url) => url.fmt(formatter),
             Self::Run { run_id, path } => formatter.debug_tuple(run_id).field(path).finish(),
         }
@@ -177,7 +181,7 @@ fn unsupported_scheme(text: &str, scheme: &str) -> Error {
         "r2" | "b2" => {
             "the store has the protocol of S3: use `s3://`, and set `MLFLOW_S3_ENDPOINT_URL` to the URL of the store"
         }
-        "dbfs" | "hdfs" | "viewfs" | "ftp" | "sftp" => {
+        "hdfs" | "viewfs" | "ftp" | "sftp" => {
             "serve the model with a tracking server, or download it with `mlflow artifacts download` and use its path"
         }
         _ => "to use a path with a colon, write `./` before it",

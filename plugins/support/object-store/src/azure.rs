@@ -8,9 +8,10 @@ use object_store::ObjectStore;
 use object_store::StaticCredentialProvider;
 use object_store::azure::{AzureConfigKey, AzureCredential, MicrosoftAzureBuilder, split_sas};
 
+use crate::building::{configured, without_retries};
 use crate::connection_string::ConnectionString;
 use crate::connector::Connector;
-use crate::stores::{AzureToken, configured, without_retries};
+use crate::temporary::AzureToken;
 use crate::url::Account;
 
 /// The advice of the error for missing credentials.

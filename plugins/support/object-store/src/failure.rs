@@ -25,11 +25,11 @@ pub(crate) fn convert(url: &StoreUrl, error: &object_store::Error) -> Error {
                 _ => String::new(),
             };
             Error::internal(format!(
-                "invalid listing of `{url}`: `{path}` has a name that is empty, `.` or `..`, which would lead out of the \
-                 folder"
+                "invalid listing of `{url}`: `{path}` has a name that is empty, `.` or `..`, or that has a control character"
             ))
         }
-        _ => Error::internal(format!("`{url}`: {}", innermost(error))).with_cause(error),
+        // The text of the error may quote the answer, which may repeat a secret of the request.
+        _ => Error::internal(format!("`{url}`: {}; check the endpoint of the store", unexpected(&innermost(error)))),
     }
 }
 
@@ -73,6 +73,15 @@ fn explain(url: &StoreUrl, error: Error) -> Error {
 /// Returns the error of the HTTP client or of a credential provider inside an error of the library.
 fn find<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
     error.downcast_ref::<Error>().or_else(|| find(error.source()?))
+}
+
+/// Describes an answer that the library did not expect.
+fn unexpected(text: &str) -> &'static str {
+    match text {
+        _ if text.contains("non-partial") => "the answer has the whole file, but a part was requested",
+        _ if text.contains("Content-Range") || text.contains("Requested") => "the answer has another part of a file",
+        _ => "the answer does not have the form that the store's protocol requires",
+    }
 }
 
 /// Returns the text of the innermost cause, because the library repeats it in every outer error.

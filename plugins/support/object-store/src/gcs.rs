@@ -8,9 +8,9 @@ use mlflow_deploy_plugin_api::{Result, Secret};
 use object_store::gcp::{GcpCredential, GoogleCloudStorageBuilder};
 use object_store::{ObjectStore, StaticCredentialProvider};
 
+use crate::building::{configured, without_retries};
 use crate::connector::Connector;
 use crate::google_metadata::MetadataToken;
-use crate::stores::{configured, without_retries};
 
 /// The advice of the error for missing credentials.
 pub(crate) const NO_CREDENTIALS: &str = "set `GOOGLE_APPLICATION_CREDENTIALS` to the file of a service account, or run \
@@ -60,8 +60,8 @@ impl GcsSettings {
         builder = match (token, &self.emulator, &self.file) {
             (Some(token), ..) => builder.with_bearer_token(token.expose()),
             (None, Some(_), _) => {
-                let nobody = StaticCredentialProvider::new(GcpCredential { bearer: String::new() });
-                builder.with_credentials(Arc::new(nobody)).with_skip_signature(true)
+                let anonymous = StaticCredentialProvider::new(GcpCredential { bearer: String::new() });
+                builder.with_credentials(Arc::new(anonymous)).with_skip_signature(true)
             }
             (None, None, Some(file)) => builder.with_application_credentials(file.display().to_string()),
             (None, None, None) => {

@@ -3,6 +3,7 @@
 
 mod aws_keys;
 mod azure;
+mod building;
 mod connection_string;
 mod connector;
 mod digest;
@@ -13,6 +14,7 @@ mod s3;
 mod s3_extra_args;
 mod store;
 mod stores;
+mod temporary;
 #[cfg(test)]
 mod tests;
 mod upload;
@@ -20,6 +22,7 @@ mod url;
 
 pub use digest::Digest;
 pub use store::{Part, Store, StoredObject};
-pub use stores::{AzureToken, Stores, TemporaryCredentials};
+pub use stores::Stores;
+pub use temporary::{AzureToken, TemporaryCredentials};
 pub use upload::Upload;
 pub use url::StoreUrl;

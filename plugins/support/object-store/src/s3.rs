@@ -11,9 +11,9 @@ use object_store::{ClientOptions, ObjectStore, StaticCredentialProvider};
 use url::Url;
 
 use crate::aws_keys::AwsKeys;
+use crate::building::{configured, without_retries};
 use crate::connector::Connector;
 use crate::s3_extra_args::ExtraArgs;
-use crate::stores::{configured, without_retries};
 
 /// The advice of the error for missing credentials.
 pub(crate) const NO_CREDENTIALS: &str =

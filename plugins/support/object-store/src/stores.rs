@@ -4,14 +4,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use mlflow_deploy_http::{Client, Environment, Policy};
-use mlflow_deploy_plugin_api::{Error, Result, Secret};
-use object_store::{BackoffConfig, RetryConfig};
+use mlflow_deploy_plugin_api::{Error, Result};
 
 use crate::azure::{self, AzureSettings};
 use crate::connector::Connector;
 use crate::gcs::{self, GcsSettings};
 use crate::s3::{self, S3Settings};
 use crate::store::Store;
+use crate::temporary::TemporaryCredentials;
 use crate::url::{Place, StoreUrl};
 
 /// The settings of all object stores, which are read once. No request is sent before a store is used.
@@ -23,37 +23,6 @@ pub struct Stores {
     /// The client for S3, whose trust in certificates has variables of its own.
     s3_client: Result<Arc<Client>>,
     client: Result<Arc<Client>>,
-}
-
-/// Credentials for one folder, which a catalog of models issues for a short time.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum TemporaryCredentials {
-    /// An access key for Amazon S3. `region` is the region of the bucket, if the catalog reports it.
-    Aws {
-        /// The id of the key.
-        key_id: String,
-        /// The secret of the key.
-        secret: Secret,
-        /// The session's token.
-        token: Secret,
-        /// The region of the bucket.
-        region: Option<String>,
-    },
-    /// A token for Azure Blob Storage.
-    Azure(AzureToken),
-    /// A token for Google Cloud Storage.
-    Gcs(Secret),
-}
-
-/// A token for Azure Blob Storage.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum AzureToken {
-    /// A token for Bearer authentication.
-    Bearer(Secret),
-    /// A shared access signature, such as `sv=…&sig=…`.
-    Sas(Secret),
 }
 
 impl Stores {
@@ -137,29 +106,4 @@ impl Stores {
         };
         Ok(Store::of(url.clone(), inner))
     }
-}
-
-/// Returns the library's settings for no retries, because the HTTP client retries.
-pub(crate) fn without_retries() -> RetryConfig {
-    RetryConfig { max_retries: 0, backoff: BackoffConfig::default(), ..RetryConfig::default() }
-}
-
-/// Converts the library's error for a client that cannot be built. The error may quote a file with credentials, so only
-/// its kind is shown.
-pub(crate) fn configured<T>(store: &str, built: object_store::Result<T>) -> Result<T> {
-    built.map_err(|error| {
-        let text = error.to_string();
-        let reason = match text.as_str() {
-            text if text.contains("Unable to open") || text.contains("No such file") => {
-                "the file with its credentials cannot be read"
-            }
-            text if text.contains("decod") || text.contains("deserial") || text.contains("pars") => {
-                "its credentials do not have the expected form"
-            }
-            _ => "its settings are incomplete or contradict each other",
-        };
-        Error::invalid_parameter(format!(
-            "failed to set up {store}: {reason}; check the environment variables of the store"
-        ))
-    })
 }

@@ -1,5 +1,6 @@
 //! Tests of model URIs, and of fetches from a scripted server and from a real one.
 
+mod databricks;
 mod events;
 mod fetching;
 mod hostile;

@@ -271,3 +271,30 @@ async fn the_folder_of_a_logged_model_in_a_store_is_fetched_without_the_tracking
     assert!(asked.iter().all(|request| !format!("{request:?}").contains(KEY)), "{asked:?}");
     assert_eq!(requested(&server), ["GET /api/2.0/mlflow/logged-models/m-1"]);
 }
+
+#[tokio::test]
+async fn a_signature_for_azure_goes_to_its_store_and_is_not_shown() {
+    const SIGNATURE: &str = "s3cret/signature+of=the==account";
+    let encoded = percent_encoding::utf8_percent_encode(SIGNATURE, percent_encoding::NON_ALPHANUMERIC).to_string();
+    let sas = format!("sv=2024-11-04&sp=rl&sig={encoded}");
+    for (status, reason) in
+        [(403, "check the credentials in `AZURE_STORAGE_CONNECTION_STRING`"), (404, "check the name")]
+    {
+        let server =
+            Server::start([xml_error(status, "AuthenticationFailed", &format!("no {SIGNATURE} or {encoded}"))]);
+        let connection = format!("BlobEndpoint={}/mine;AccountName=mine;SharedAccessSignature={sas}", server.url());
+        let client = tracking(TrackingOptions::default(), &[("AZURE_STORAGE_CONNECTION_STRING", &connection)]).unwrap();
+        let error = fetch_error("abfss://models@mine.dfs.core.windows.net/iris", &client).await;
+        assert!(error.message().contains(reason), "{error}");
+        let shown = format!("{error} {error:?} {client:?}");
+        assert!(!shown.contains(SIGNATURE) && !shown.contains(&encoded), "{shown}");
+        let path = &server.requests()[0].path;
+        assert!(
+            path.starts_with("/mine/models?") && path.contains("prefix=iris%2F") && path.contains("sig="),
+            "{path}"
+        );
+        let other = fetch_error("abfss://models@other.dfs.core.windows.net/iris", &client).await;
+        assert!(other.message().contains("those of the account `mine`"), "{other}");
+        assert_eq!(server.requests().len(), 1, "the signature is not sent for another account");
+    }
+}
