@@ -7,7 +7,7 @@ LIBRARIES = $(subst -,_,$(PLUGINS))
 BRIDGE = $(PREFIX)/lib/mlflow-deploy/plugins/python
 SUFFIX = $(if $(filter Darwin,$(shell uname)),dylib,so)
 
-.PHONY: demo demo-gateway test test-llm test-ray test-v2 test-python check budgets bench bench-explain install install-built install-files dist dist-built
+.PHONY: demo demo-gateway test test-llm test-ray test-stores test-v2 test-python check budgets bench bench-explain install install-built install-files dist dist-built
 
 # Deploys a model on this machine, predicts with it, and deletes it.
 demo:
@@ -36,6 +36,12 @@ test-llm:
 test-ray:
 	cargo build -p mlflow-deploy -p mlflow-deploy-cli -p mlflow-deploy-ray
 	@sh tests/peers/ray/run.sh
+
+# Models in object stores: moto (S3), Azurite, fake-gcs-server, and MLflow with its artifacts in S3. Optional: they take some
+# minutes to install, and 1.6 GB.
+test-stores:
+	cargo build -p mlflow-deploy -p mlflow-deploy-cli -p mlflow-deploy-local
+	@sh tests/peers/stores/run.sh
 
 # The target v2 against real servers: MLServer, Triton and KServe's. Optional: they take some minutes to install, and 1.6 GB.
 test-v2:
