@@ -24,7 +24,7 @@ pub struct Store {
     /// The client of the bucket, which is replaced if the bucket is in another region.
     inner: Mutex<Arc<dyn ObjectStore>>,
     /// The settings with which a bucket in another region is opened again.
-    s3: Option<(S3Settings, Connector)>,
+    s3: Option<Box<(S3Settings, Connector)>>,
 }
 
 /// A file in an object store.
@@ -57,7 +57,7 @@ impl Store {
 
     pub(crate) fn of_s3(url: StoreUrl, settings: S3Settings, bucket: &str, connector: Connector) -> Result<Self> {
         let inner = settings.build(bucket, connector.clone())?;
-        Ok(Self { s3: Some((settings, connector)), ..Self::of(url, inner) })
+        Ok(Self { s3: Some(Box::new((settings, connector))), ..Self::of(url, inner) })
     }
 
     /// Returns the URL of the folder.
@@ -79,7 +79,8 @@ impl Store {
             listed => return listed,
         };
         let region = error.details().get(BUCKET_REGION).and_then(|region| region.as_str());
-        let (Some(region), Some((settings, connector)), Place::S3 { bucket }) = (region, &self.s3, &self.url.place)
+        let (Some(region), Some((settings, connector)), Place::S3 { bucket }) =
+            (region, self.s3.as_deref(), &self.url.place)
         else {
             return Err(error);
         };
