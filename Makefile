@@ -2,7 +2,7 @@
 
 PREFIX ?= $(HOME)/.local
 BUILT = target/release
-PLUGINS = mlflow-deploy-databricks mlflow-deploy-gateway mlflow-deploy-local mlflow-deploy-openai mlflow-deploy-ray mlflow-deploy-v2
+PLUGINS = mlflow-deploy-databricks mlflow-deploy-gateway mlflow-deploy-local mlflow-deploy-openai mlflow-deploy-ray mlflow-deploy-sagemaker mlflow-deploy-v2
 LIBRARIES = $(subst -,_,$(PLUGINS))
 BRIDGE = $(PREFIX)/lib/mlflow-deploy/plugins/python
 SUFFIX = $(if $(filter Darwin,$(shell uname)),dylib,so)
@@ -10,7 +10,7 @@ SUFFIX = $(if $(filter Darwin,$(shell uname)),dylib,so)
 # The commit with whose public items those of the interface are compared. A release moves it to its own commit.
 INTERFACE_BASELINE = c3417e3a3c505affe8a050c281ced3da625ea26e
 
-.PHONY: demo demo-gateway test test-llm test-ray test-v2 test-python test-torchserve check interface budgets bench bench-explain install install-built install-files dist dist-built
+.PHONY: demo demo-gateway test test-llm test-ray test-stores test-v2 test-python test-torchserve check interface budgets bench bench-explain install install-built install-files dist dist-built
 
 # Deploys a model on this machine, predicts with it, and deletes it.
 demo:
@@ -39,6 +39,12 @@ test-llm:
 test-ray:
 	cargo build -p mlflow-deploy -p mlflow-deploy-cli -p mlflow-deploy-ray -p mlflow-deploy-conformance
 	@sh tests/peers/ray/run.sh
+
+# Models in object stores: moto (S3), Azurite, fake-gcs-server, and MLflow with its artifacts in S3. Optional: they take some
+# minutes to install, and 1.6 GB.
+test-stores:
+	cargo build -p mlflow-deploy -p mlflow-deploy-cli -p mlflow-deploy-local
+	@sh tests/peers/stores/run.sh
 
 # The target v2 against real servers: MLServer, Triton and KServe's. Optional: they take some minutes to install, and 1.6 GB.
 test-v2:

@@ -44,6 +44,8 @@ struct Options {
     insecure: bool,
     tracking_uri: Option<Secret>,
     registry_uri: Option<Secret>,
+    max_model_files: Option<u64>,
+    max_model_bytes: Option<u64>,
     tracking_username: Option<String>,
     tracking_password: Option<Secret>,
     tracking_token: Option<Secret>,
@@ -151,6 +153,8 @@ fn tracking(options: Options, environment: &Environment<'_>) -> Result<Tracking>
         password: options.tracking_password,
         token: options.tracking_token,
         max_retries: options.max_retries,
+        max_model_files: options.max_model_files,
+        max_model_bytes: options.max_model_bytes,
         ..TrackingOptions::default()
     };
     Tracking::new(options, environment)

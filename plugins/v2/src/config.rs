@@ -32,6 +32,8 @@ struct Options {
     insecure: bool,
     tracking_uri: Option<Secret>,
     registry_uri: Option<Secret>,
+    max_model_files: Option<u64>,
+    max_model_bytes: Option<u64>,
 }
 
 /// The validated configuration of a client.
@@ -64,6 +66,8 @@ impl Config {
         let tracking = TrackingOptions {
             tracking_uri: options.tracking_uri.clone(),
             registry_uri: options.registry_uri.clone(),
+            max_model_files: options.max_model_files,
+            max_model_bytes: options.max_model_bytes,
             ..TrackingOptions::default()
         };
         Ok(Self {

@@ -13,6 +13,8 @@ use crate::command::{Run, mlflow_deploy};
 /// The secret that the server repeats. Each encoding changes at least one of its characters. All of its characters are
 /// valid in a header, and in JSON without escapes.
 const SECRET: &str = "S3cr3tT0k3nQw/ErTy+abcd&ef==";
+/// The secret, percent-encoded for a URL.
+const ENCODED: &str = "S3cr3tT0k3nQw%2FErTy%2Babcd%26ef%3D%3D";
 /// The password of a proxy: in plain text, and percent-encoded for the URL of the proxy.
 const PROXY: [&str; 2] = ["pR0xyW0rd9/9+x&yz=", "pR0xyW0rd9%2F9%2Bx%26yz%3D"];
 
@@ -21,6 +23,7 @@ const PROXY: [&str; 2] = ["pR0xyW0rd9/9+x&yz=", "pR0xyW0rd9%2F9%2Bx%26yz%3D"];
 enum Verb {
     Create,
     Deployments,
+    Fetch,
     List,
     Predict,
     Stream,
@@ -34,7 +37,7 @@ struct Target {
     ask: fn(Run, &str) -> Run,
 }
 
-const TARGETS: [Target; 7] = [
+const TARGETS: [Target; 10] = [
     Target {
         plugin: "mlflow-deploy-openai",
         verbs: &[Verb::List, Verb::Predict, Verb::Stream],
@@ -73,6 +76,32 @@ const TARGETS: [Target; 7] = [
         },
     },
     Target {
+        plugin: "mlflow-deploy-local",
+        verbs: &[Verb::Fetch],
+        ask: |run, url| {
+            let run = run.arg("-t").arg("local").arg("-m").arg("s3://bucket/m").env("MLFLOW_S3_ENDPOINT_URL", url);
+            let run = run.env("AWS_ACCESS_KEY_ID", "AKIA0").env("AWS_SECRET_ACCESS_KEY", SECRET);
+            run.env("AWS_SESSION_TOKEN", SECRET)
+        },
+    },
+    Target {
+        plugin: "mlflow-deploy-local",
+        verbs: &[Verb::Fetch],
+        ask: |run, url| {
+            let connection = format!("BlobEndpoint={url}/a;AccountName=a;SharedAccessSignature=sv=1&sig={ENCODED}");
+            let run = run.env("AZURE_STORAGE_CONNECTION_STRING", connection);
+            run.arg("-t").arg("local").arg("-m").arg("abfss://c@a.dfs.core.windows.net/m")
+        },
+    },
+    Target {
+        plugin: "mlflow-deploy-local",
+        verbs: &[Verb::Fetch],
+        ask: |run, url| {
+            let run = run.env("DATABRICKS_HOST", url).env("DATABRICKS_TOKEN", SECRET);
+            run.arg("-t").arg("local").arg("-m").arg("dbfs:/m")
+        },
+    },
+    Target {
         plugin: "mlflow-deploy-v2",
         verbs: &[Verb::Deployments, Verb::Predict],
         ask: |run, url| run.arg("-t").arg(format!("v2+{url}")).arg("--option").arg(format!("token={SECRET}")),
@@ -95,6 +124,7 @@ fn run(verb: Verb, mode: &str, target: &Target, url: &str, state: &str) -> Run {
     let verb = match verb {
         Verb::Create => "create --name x -m models:/m-1",
         Verb::Deployments => "list",
+        Verb::Fetch => "create --name x",
         Verb::List => "list-endpoints",
         Verb::Predict => "predict --endpoint m -I -",
         Verb::Stream => "predict --stream --endpoint m -I -",
@@ -147,7 +177,7 @@ fn places(verb: Verb, secret: &str) -> Vec<(&'static str, Answer, u8)> {
         let (one, other) = event.split_at(event.len() / 2 - 40);
         Answer::chunks([one.to_owned(), other.to_owned()])
     };
-    if matches!(verb, Verb::Create | Verb::Deployments | Verb::List) {
+    if matches!(verb, Verb::Create | Verb::Deployments | Verb::Fetch | Verb::List) {
         places.extend([
             ("a text for an object", Answer::new(200, format!("\"{all}\"")), 0),
             (
@@ -162,6 +192,11 @@ fn places(verb: Verb, secret: &str) -> Vec<(&'static str, Answer, u8)> {
         Verb::Create => places.push((
             "artifact location",
             Answer::new(200, format!(r#"{{"model":{{"info":{{"artifact_uri":"s3://{flat}"}}}}}}"#)),
+            0,
+        )),
+        Verb::Fetch => places.push((
+            "XML",
+            Answer::new(403, format!("<Error><Code>{flat}</Code><Message>{all}</Message></Error>")),
             0,
         )),
         Verb::Deployments | Verb::List => {}

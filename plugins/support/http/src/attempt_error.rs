@@ -15,8 +15,15 @@ use crate::tls;
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The response headers that may contain the id of a request, in the order of preference.
-const REQUEST_IDS: [&str; 5] =
-    ["x-request-id", "x-databricks-request-id", "apim-request-id", "x-ms-request-id", "request-id"];
+const REQUEST_IDS: [&str; 7] = [
+    "x-request-id",
+    "x-databricks-request-id",
+    "apim-request-id",
+    "x-ms-request-id",
+    "request-id",
+    "x-amzn-requestid",
+    "x-amz-request-id",
+];
 
 /// The stage at which an attempt to send a request failed. The stage determines if the request may be sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,7 +144,7 @@ impl AttemptError {
         Self {
             retry_after: retry_after(response.headers),
             should_retry: response.headers.get("x-should-retry").and_then(|value| value.to_str().ok()?.parse().ok()),
-            error_code: body.error_code,
+            error_code: body.error_code.or_else(|| aws_error_type(response)),
             http: Some(Box::new(http)),
             ..Self::new(Stage::Status(status), code, message)
         }
@@ -146,6 +153,11 @@ impl AttemptError {
     /// Returns the error code that the server sent in the body of the response, such as `RESOURCE_DOES_NOT_EXIST`.
     pub(crate) fn error_code(&self) -> Option<&str> {
         self.error_code.as_deref()
+    }
+
+    /// Returns true if the same request may succeed later: it was not sent, or its response is missing or incomplete.
+    pub(crate) fn is_retryable(&self) -> bool {
+        matches!(self.stage, Stage::Unanswered | Stage::Unsent)
     }
 
     /// Sets the error that caused this error.
@@ -191,6 +203,13 @@ pub(crate) struct ErrorResponse<'a> {
     pub(crate) body: &'a str,
     pub(crate) url: &'a str,
     pub(crate) redactor: &'a Redactor,
+}
+
+/// Returns the error code in a header that services of AWS send, such as `ValidationError:`.
+fn aws_error_type(response: &ErrorResponse<'_>) -> Option<String> {
+    let value = response.headers.get("x-amzn-errortype")?.to_str().ok()?;
+    let code = value.split(':').next().unwrap_or_default();
+    (!code.is_empty()).then(|| response.redactor.hide(code))
 }
 
 /// Returns the error code that corresponds to an HTTP status.

@@ -12,7 +12,7 @@ use crate::connection::Connection;
 use crate::request::Request;
 use crate::secrets::RequestSecrets;
 use crate::tls;
-use crate::url::is_loopback;
+use crate::url::{is_link_local, is_loopback};
 
 /// An HTTP client that stores no cookies.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ impl Client {
         let url = request.url();
         let has_credentials =
             request.headers().values().any(http::HeaderValue::is_sensitive) || !request.hidden.is_empty();
-        if !has_credentials || url.scheme() != "http" || is_loopback(url) {
+        if !has_credentials || url.scheme() != "http" || is_loopback(url) || is_link_local(url) {
             return Ok(());
         }
         let host = url.host_str().unwrap_or_default();
@@ -118,6 +118,7 @@ mod tests {
             (secret("http://localhost:5000"), false),
             (secret("http://127.0.0.2"), false),
             (secret("http://[::1]"), false),
+            (secret("http://169.254.169.254"), false),
             (secret("http://far.test"), true),
             (in_body("http://localhost"), false),
             (in_body("http://far.test"), true),

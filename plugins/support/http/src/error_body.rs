@@ -3,6 +3,8 @@
 use mlflow_deploy_plugin_api::Redactor;
 use serde_json::Value;
 
+use crate::xml_error;
+
 /// The maximum size of the part of an error response's body that an error contains, in bytes.
 const MAX_BODY: usize = 2048;
 
@@ -19,12 +21,16 @@ pub(crate) struct ErrorBody {
 }
 
 impl ErrorBody {
-    /// Reads the body of an error response: JSON in one of the known formats, a web page, or text.
+    /// Reads the body of an error response: JSON in one of the known formats, an object store's XML, a web page,
+    /// or text.
     pub(crate) fn read(body: &str, redactor: &Redactor) -> Self {
         let body = body.trim();
         match serde_json::from_str::<Value>(body) {
             Ok(value @ Value::Object(_)) => Self::of(&value, redactor),
             Ok(value) if message(&value).is_some() => Self::of(&value, redactor),
+            _ if let Some(error) = xml_error::read(body) => {
+                Self { message: Some(one_line(&error.message, redactor)), error_code: Some(redactor.hide(&error.code)) }
+            }
             _ if is_html(body) => Self { message: Some(page(body, redactor)), error_code: None },
             _ if body.is_empty() => Self::default(),
             _ => Self { message: Some(one_line(body, redactor)), error_code: None },
@@ -128,7 +134,9 @@ fn error_code(value: &Value) -> Option<&str> {
         &value["ErrorCode"],
         &value["Error"]["Code"],
     ];
-    own.or_else(|| error.into_iter().find_map(|code| code.as_str().filter(|code| !code.is_empty())))
+    let code = own.or_else(|| error.into_iter().find_map(|code| code.as_str().filter(|code| !code.is_empty())));
+    // Some services of AWS put the name of a namespace before the code.
+    code.map(|code| code.rsplit_once('#').map_or(code, |(_namespace, code)| code))
 }
 
 /// Returns true if a text has the form of MLflow's error codes, such as `BAD_REQUEST`.

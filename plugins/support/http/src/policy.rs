@@ -31,6 +31,9 @@ pub struct Policy {
     pub post_retry_codes: Cow<'static, [u16]>,
     /// The error codes in the body of a response after which a request is never retried, regardless of the status.
     pub final_codes: Cow<'static, [&'static str]>,
+    /// The error codes of a response after which a request is retried, regardless of the status, because the server has
+    /// not acted on it.
+    pub retry_error_codes: Cow<'static, [&'static str]>,
     /// True if the response header `x-should-retry` decides about a retry, regardless of the status.
     pub respect_should_retry: bool,
     /// True if the response header `Retry-After` determines the wait before a retry, in place of
@@ -60,6 +63,7 @@ impl Default for Policy {
             retry_codes: Cow::Borrowed(&[429, 500, 502, 503]),
             post_retry_codes: Cow::Borrowed(&[429, 502, 503]),
             final_codes: Cow::Borrowed(&[]),
+            retry_error_codes: Cow::Borrowed(&[]),
             respect_should_retry: false,
             respect_retry_after: true,
             max_wait: Duration::from_secs(21_600),
@@ -102,7 +106,7 @@ impl Policy {
 
     /// Returns the wait before the retry with the number `retry`, which counts from 1. `retry_after` is the wait that
     /// the server requests.
-    pub(crate) fn wait(&self, retry: u32, retry_after: Option<Duration>) -> Duration {
+    pub fn wait(&self, retry: u32, retry_after: Option<Duration>) -> Duration {
         match retry_after {
             Some(wait) if self.respect_retry_after && !wait.is_zero() => wait,
             _ => self.backoff.wait(retry),

@@ -40,7 +40,8 @@ impl Request {
         &mut self.headers
     }
 
-    pub(crate) fn body(&self) -> &Bytes {
+    /// Returns the body of the request, which is empty if it has none.
+    pub fn body(&self) -> &Bytes {
         &self.body
     }
 }

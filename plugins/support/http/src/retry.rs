@@ -26,30 +26,45 @@ pub(crate) async fn send_with_retries<T, F: Future<Output = Result<T, AttemptErr
     vary: impl Fn(&mut HeaderMap) + Sync,
     read: impl Fn(StreamingResponse) -> F,
 ) -> Result<T> {
+    send_accepting(client, request, policy, |status| status.is_success(), vary, read).await
+}
+
+/// Sends a request as [`send_with_retries`] does, but also reads the responses with another status for which `accepts`
+/// returns true. Such a status never causes a retry, and such a redirect is not followed.
+pub(crate) async fn send_accepting<T, F: Future<Output = Result<T, AttemptError>> + Send>(
+    client: &Client,
+    request: &Request,
+    policy: &Policy,
+    accepts: impl Fn(StatusCode) -> bool + Sync,
+    vary: impl Fn(&mut HeaderMap) + Sync,
+    read: impl Fn(StreamingResponse) -> F,
+) -> Result<T> {
     let redactor = client.redactor(request);
     call::hide(&redactor);
-    let result = run_attempts(client, request, policy, vary, read, &redactor).await;
-    result.map_err(|error| error.redacted(&redactor))
+    let result = async {
+        client.guard_plain_credentials(request)?;
+        // The client reads certificates on first use. This does not count as the server's time.
+        client.transport(request.url()).await?;
+        let timeouts = Timeouts::start(policy);
+        let shared = Shared { policy, timeouts: &timeouts, redactor: &redactor, accepts: &accepts };
+        run_attempts(client, request, &shared, vary, read).await
+    };
+    result.await.map_err(|error| error.redacted(&redactor))
 }
 
 async fn run_attempts<T, F: Future<Output = Result<T, AttemptError>> + Send>(
     client: &Client,
     request: &Request,
-    policy: &Policy,
+    shared: &Shared<'_>,
     vary: impl Fn(&mut HeaderMap) + Sync,
     read: impl Fn(StreamingResponse) -> F,
-    redactor: &Redactor,
 ) -> Result<T> {
-    client.guard_plain_credentials(request)?;
-    // The client reads certificates on first use. This does not count as the server's time.
-    client.transport(request.url()).await?;
-    let timeouts = Timeouts::start(policy);
+    let Shared { policy, timeouts, .. } = *shared;
     let mut attempts = 0;
     let mut previous = String::new();
     loop {
         attempts += 1;
-        let shared = Shared { policy, timeouts: &timeouts, redactor };
-        let result = match attempt(client, request, &vary, &shared).await {
+        let result = match attempt(client, request, &vary, shared).await {
             Ok(response) => read(response).await,
             Err(error) => Err(error),
         };
@@ -86,6 +101,7 @@ fn may_retry(policy: &Policy, method: &Method, error: &AttemptError) -> bool {
     let is_repeatable = method.is_idempotent() || policy.repeat_post;
     match error.stage {
         Stage::Status(_) if error.error_code().is_some_and(|code| policy.final_codes.contains(&code)) => false,
+        Stage::Status(_) if error.error_code().is_some_and(|code| policy.retry_error_codes.contains(&code)) => true,
         Stage::Status(_) if policy.respect_should_retry && error.should_retry.is_some() => {
             error.should_retry == Some(true)
         }
@@ -115,16 +131,18 @@ struct Shared<'a> {
     policy: &'a Policy,
     timeouts: &'a Timeouts,
     redactor: &'a Redactor,
+    /// Returns true for the statuses whose responses are read, in addition to the statuses of success.
+    accepts: &'a (dyn Fn(StatusCode) -> bool + Sync),
 }
 
-/// Sends a request once and follows its redirects. Fails if the response is not a success.
+/// Sends a request once and follows its redirects. Fails if the status of the response is not accepted.
 async fn attempt(
     client: &Client,
     request: &Request,
     vary: &(impl Fn(&mut HeaderMap) + Sync),
     shared: &Shared<'_>,
 ) -> Result<StreamingResponse, AttemptError> {
-    let Shared { policy, timeouts, redactor } = *shared;
+    let Shared { policy, timeouts, redactor, accepts } = *shared;
     let mut url = Cow::Borrowed(request.url());
     let mut hops = 0;
     loop {
@@ -145,7 +163,7 @@ async fn attempt(
         let inner = timeouts.wait_for(sent, &shown).await.map_err(&via)?;
         let response = StreamingResponse::new(inner, shown, policy, redactor, timeouts);
         let status = response.inner.status();
-        if status.is_success() {
+        if status.is_success() || accepts(status) {
             return Ok(response);
         }
         if !matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {

@@ -86,9 +86,13 @@ fn of_url(url: &Url) -> Vec<String> {
 }
 
 /// Returns the secrets in the value of an `Authorization` header: everything after the scheme, and the decoded password
-/// of Basic authentication.
+/// of Basic authentication. Of a request that is signed for AWS, this is only the signature.
 fn of_credentials(value: &str) -> Vec<String> {
     let Some((scheme, secret)) = value.split_once(' ') else { return with_parts(value) };
+    if scheme.starts_with("AWS4-") {
+        // The other parts are the names of headers, which messages may contain.
+        return secret.split_once("Signature=").map(|(_, signature)| signature.to_owned()).into_iter().collect();
+    }
     let mut secrets = with_parts(secret.trim());
     if scheme.eq_ignore_ascii_case("basic")
         && let Ok(decoded) = BASE64_STANDARD.decode(secret.trim())
@@ -166,6 +170,8 @@ mod tests {
 
     #[test]
     fn sensitive_headers_and_their_parts_are_redacted() {
+        const AWS4: &str = "AWS4-HMAC-SHA256 Credential=AKID/20150830/r/s/aws4_request, \
+                            SignedHeaders=host;x-amz-date, Signature=0123456789abcdef";
         for (name, value, message, shown) in [
             ("Cookie", "session=s3cret-1; theme=dark", "no s3cret-1", "no <redacted>"),
             ("Cookie", "session=s3cret-1; theme=dark", "no session=s3cret-1; theme=dark", "no <redacted>"),
@@ -174,6 +180,7 @@ mod tests {
             ("X-Key", "first-half second-half", "first-half second-half?", "<redacted>?"),
             ("Authorization", "Bearer dapi0123", "Bearer dapi0123", "Bearer <redacted>"),
             ("Authorization", "dapi0123", "dapi0123", "<redacted>"),
+            ("Authorization", AWS4, "x-amz-date, 0123456789abcdef", "x-amz-date, <redacted>"),
         ] {
             assert_eq!(of_header(name, value).hide(message), shown, "{name}: {value}");
         }

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use http::HeaderName;
 use mlflow_deploy_plugin_api::{Chunks, Error, ErrorCode, HttpFailure, JSON, Payload, Result};
 use serde_json::Value;
 
@@ -23,6 +24,21 @@ use crate::streaming_response::StreamingResponse;
 use crate::whole_body::WholeBody;
 use crate::{Client, Event, Policy, SseReader, sse};
 
+/// Removes the frames in which a server sends the parts of a streamed body.
+pub trait Unframe: std::fmt::Debug + Send {
+    /// Takes received bytes, and returns the bytes of the body that are complete.
+    ///
+    /// # Errors
+    /// Fails if the frames are invalid, or if a frame reports an error.
+    fn push(&mut self, bytes: &[u8]) -> Result<Vec<u8>>;
+
+    /// Checks the end of the stream.
+    ///
+    /// # Errors
+    /// `TEMPORARILY_UNAVAILABLE` if a frame is incomplete.
+    fn finish(&mut self) -> Result<()>;
+}
+
 /// The chunks of a streamed response. A chunk is the data of a server-sent event, a line of JSON lines, or a whole JSON
 /// answer.
 #[derive(Debug)]
@@ -33,6 +49,8 @@ pub struct ChunkStream {
     /// True once a server-sent event has been received, including `[DONE]`.
     has_events: bool,
     completion: Completion,
+    /// The frames of the body, and the header that has the media type of the body inside of them.
+    frames: Option<(Box<dyn Unframe>, HeaderName)>,
     /// The result of the stream; `None` until the stream has ended.
     end: Option<Result<()>>,
 }
@@ -62,8 +80,16 @@ impl ChunkStream {
             ready: VecDeque::new(),
             has_events: false,
             completion: Completion::default(),
+            frames: None,
             end: None,
         })
+    }
+
+    /// Returns the stream of the body inside of frames. The header `media_type` of the response has the media type of this
+    /// body.
+    #[must_use]
+    pub fn unframed(self, frames: impl Unframe + 'static, media_type: HeaderName) -> Self {
+        Self { frames: Some((Box::new(frames), media_type)), ..self }
     }
 
     /// Returns the next chunk, or `None` at the end of the stream and after an error.
@@ -82,7 +108,7 @@ impl ChunkStream {
                 return end.map(|()| None).map_err(|error| error.redacted(&self.response.redactor));
             }
             let result = match self.response.chunk().await {
-                Ok(Some(bytes)) => self.push(&bytes),
+                Ok(Some(bytes)) => self.receive(&bytes),
                 Ok(None) => self.finish(),
                 Err(error) => Err(error.into_error(false, "")),
             };
@@ -103,7 +129,28 @@ impl ChunkStream {
         Ok(())
     }
 
-    /// Adds received bytes, and splits them into chunks.
+    /// Adds received bytes.
+    fn receive(&mut self, bytes: &[u8]) -> Result<()> {
+        match &mut self.frames {
+            None => self.push(bytes),
+            Some((frames, _)) => {
+                let body = frames.push(bytes)?;
+                if body.is_empty() { Ok(()) } else { self.push(&body) }
+            }
+        }
+    }
+
+    /// Returns the media type of the body.
+    fn body_type(&self) -> &str {
+        let header = self.frames.as_ref().and_then(|(_, name)| self.response.inner.headers().get(name));
+        match header.and_then(|value| value.to_str().ok()) {
+            Some(inner) => inner,
+            None if self.frames.is_some() => JSON,
+            None => content_type(&self.response.inner),
+        }
+    }
+
+    /// Adds bytes of the body, and splits them into chunks.
     fn push(&mut self, bytes: &[u8]) -> Result<()> {
         match &mut self.format {
             Format::Events(reader) => {
@@ -140,7 +187,7 @@ impl ChunkStream {
 
     /// Sets the format of the body, and splits the bytes received so far into chunks.
     fn begin(&mut self, kind: BodyKind) -> Result<()> {
-        let label = media_type(content_type(&self.response.inner));
+        let label = media_type(self.body_type());
         let format = match (kind, label.as_str()) {
             (BodyKind::Events, _) | (BodyKind::Other, "text/event-stream") => Format::Events(SseReader::default()),
             (_, "application/x-ndjson" | "application/jsonl") => Format::Lines(Vec::new()),
@@ -154,6 +201,9 @@ impl ChunkStream {
 
     /// Parses the remaining bytes after the body has ended regularly.
     fn finish(&mut self) -> Result<()> {
+        if let Some((frames, _)) = &mut self.frames {
+            frames.finish()?;
+        }
         if matches!(self.format, Format::Unknown(_)) {
             self.begin(BodyKind::Other)?;
         }
@@ -174,7 +224,8 @@ impl ChunkStream {
             Format::Unknown(_) => Err(empty_answer()),
             Format::Whole(body) if body.is_empty() => Err(empty_answer()),
             Format::Whole(body) => {
-                let payload = Payload::new(content_type(&self.response.inner), std::mem::take(body));
+                let body = std::mem::take(body);
+                let payload = Payload::new(self.body_type(), body);
                 self.finish_whole(payload)
             }
         }

@@ -92,6 +92,16 @@ pub fn is_loopback(url: &Url) -> bool {
     }
 }
 
+/// Returns true if the host in a URL is a link-local address, such as that of a cloud's metadata service. A router does not
+/// forward requests to it.
+pub(crate) fn is_link_local(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Ipv4(address)) => address.is_link_local(),
+        Some(url::Host::Ipv6(address)) => address.is_unicast_link_local(),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

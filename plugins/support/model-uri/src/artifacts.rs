@@ -10,10 +10,19 @@ use crate::rest::API;
 /// The end of the path in the URL of a server's artifacts.
 pub(crate) const ARTIFACTS: &str = "/mlflow-artifacts/artifacts";
 
+/// The REST API of a server with artifacts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// The files of a Databricks workspace (DBFS).
+    Dbfs,
+    /// The artifacts of an MLflow server.
+    Mlflow,
+}
+
 /// A folder of artifacts on a server.
 #[derive(Clone, Debug)]
 pub(crate) struct RemoteFolder {
-    /// The URL of the server's artifacts, which ends in `/mlflow-artifacts/artifacts`.
+    /// The URL of the server's artifacts, which ends in `/mlflow-artifacts/artifacts`, or the URL of a Databricks workspace.
     pub(crate) base: Url,
     /// The path of the folder below `base`, as a list of file names.
     pub(crate) path: Vec<String>,
@@ -21,14 +30,28 @@ pub(crate) struct RemoteFolder {
     pub(crate) headers: HeaderMap,
     /// True if another server named this server, which then receives no credentials.
     pub(crate) is_untrusted: bool,
+    pub(crate) protocol: Protocol,
 }
 
 impl RemoteFolder {
+    /// Returns the name of an entry in the listing of a folder. Databricks lists absolute paths.
+    pub(crate) fn name_of(&self, below: &[String], entry: String) -> String {
+        if self.protocol == Protocol::Mlflow {
+            return entry;
+        }
+        let folder: Vec<_> = self.path.iter().chain(below).map(String::as_str).collect();
+        let name = entry.strip_prefix(&format!("/{}/", folder.join("/"))).map(str::to_owned);
+        name.unwrap_or(entry)
+    }
+
     /// Returns the request that lists a folder. `below` is the path of that folder relative to this one.
     pub(crate) fn list(&self, below: &[String]) -> Result<Request> {
-        let mut url = self.base.clone();
         let path: Vec<_> = self.path.iter().chain(below).map(String::as_str).collect();
-        url.query_pairs_mut().append_pair("path", &path.join("/"));
+        let (mut url, path) = match self.protocol {
+            Protocol::Dbfs => (join(&self.base, "/api/2.0/dbfs/list"), format!("/{}", path.join("/"))),
+            Protocol::Mlflow => (self.base.clone(), path.join("/")),
+        };
+        url.query_pairs_mut().append_pair("path", &path);
         request(Method::GET, &url, self.headers.clone(), "")
     }
 
@@ -72,7 +95,8 @@ impl RemoteFolder {
 
     fn url(&self, below: &[String]) -> Result<Url> {
         let segments: Vec<_> = self.path.iter().chain(below).map(|name| encode_segment(name)).collect::<Result<_>>()?;
-        Ok(join(&self.base, &segments.join("/")))
+        let root = if self.protocol == Protocol::Dbfs { "dbfs/" } else { "" };
+        Ok(join(&self.base, &format!("{root}{}", segments.join("/"))))
     }
 }
 

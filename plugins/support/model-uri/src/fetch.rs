@@ -8,11 +8,14 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use mlflow_deploy_http::Download;
 use mlflow_deploy_plugin_api::call::{self, Level};
 use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, blocking};
+use tokio::sync::Semaphore;
 
 use crate::artifacts::RemoteFolder;
-use crate::listing::{Listing, RemoteFile};
+use crate::folder::Folder;
+use crate::listing::{FileSource, Listing};
 use crate::presigned;
 use crate::progress::Progress;
+use crate::ranges;
 use crate::resolve::{Location, Resolver};
 use crate::session::{MAX_CONCURRENT_REQUESTS, Session};
 use crate::staging::StagingDir;
@@ -50,7 +53,13 @@ pub struct Fetched {
 /// - `RESOURCE_EXHAUSTED` if the disk has too little space.
 /// - The server's error, or the failure to reach the server.
 pub async fn fetch(uri: &ModelUri, tracking: &Tracking, destination: &Path) -> Result<Fetched> {
-    let session = Session { http: &tracking.http, storage: &tracking.storage, policy: tracking.policy.started() };
+    let session = Session {
+        http: &tracking.http,
+        storage: &tracking.storage,
+        policy: tracking.policy.started(),
+        limits: tracking.limits,
+        places: Semaphore::new(MAX_CONCURRENT_REQUESTS),
+    };
     let resolved = Resolver::new(tracking, &session).resolve(uri).await?;
     let path = match resolved.location {
         Location::Local(path) => {
@@ -102,7 +111,7 @@ fn missing_folder(uri: &ModelUri, path: &Path) -> String {
 async fn download_model(
     uri: &ModelUri,
     session: &Session<'_>,
-    folders: &[RemoteFolder],
+    folders: &[Folder],
     destination: &Path,
 ) -> Result<PathBuf> {
     // The folder is prepared first, so that an unusable destination causes no request.
@@ -114,7 +123,7 @@ async fn download_model(
     for folder in &listing.folders {
         staging.create(folder)?;
     }
-    let total = listing.files.values().filter_map(|file| file.size).fold(0, u64::saturating_add);
+    let total = listing.bytes();
     staging.check_space(total)?;
     let signing = &presigned::signing_servers(session, folders).await;
     let progress = Progress::start(uri, listing.files.len(), total);
@@ -123,8 +132,17 @@ async fn download_model(
     let progress = &progress;
     files
         .try_for_each_concurrent(MAX_CONCURRENT_REQUESTS, |(path, file)| async move {
-            let is_presigned = signing.contains(&file.folder.base);
-            download_file(session, file, path, is_presigned, &target_folder.path(path), progress.of_file()).await
+            let target = &target_folder.path(path);
+            match &file.source {
+                FileSource::Server(folder) => {
+                    let is_presigned = signing.contains(&folder.base);
+                    let file = ServerFile { folder, path, size: file.size, is_presigned };
+                    file.download(session, target, progress.of_file()).await
+                }
+                FileSource::Store(store, object) => {
+                    ranges::download(session, store, object, target, &progress.of_file()).await
+                }
+            }
         })
         .await?;
     let path = staging.destination().to_owned();
@@ -133,40 +151,47 @@ async fn download_model(
     Ok(path)
 }
 
-/// Downloads a file from the server, or from the storage for which the server signs URLs.
-async fn download_file(
-    session: &Session<'_>,
-    file: &RemoteFile<'_>,
-    path: &[String],
+/// A file on a server of artifacts.
+struct ServerFile<'a> {
+    folder: &'a RemoteFolder,
+    path: &'a [String],
+    size: Option<u64>,
     is_presigned: bool,
-    target: &Path,
-    report: impl Fn(u64) + Sync,
-) -> Result<()> {
-    let received = AtomicU64::new(0);
-    let note = |bytes: u64| {
-        received.fetch_max(bytes, Ordering::Relaxed);
-        report(bytes);
-    };
-    let target = Download::create(target, file.size, &note)?;
-    let by_server = match is_presigned {
-        true => None,
-        false => match target.receive(session.http, &file.folder.file(path)?, &session.policy).await {
-            Err(error) if presigned::is_demanded(&error) => None,
-            result => Some(result.map_err(|error| file.folder.explain(error))),
-        },
-    };
-    match by_server {
-        Some(result) => result?,
-        None => presigned::receive(session, file.folder, path, &target, &received).await?,
-    };
-    target.finish().await
 }
 
-fn no_model(uri: &ModelUri, folders: &[RemoteFolder], listing: &Listing<'_>) -> Error {
+impl ServerFile<'_> {
+    /// Downloads the file from the server, or from the storage for which the server signs URLs.
+    async fn download(&self, session: &Session<'_>, target: &Path, report: impl Fn(u64) + Sync) -> Result<()> {
+        let Self { folder, path, .. } = *self;
+        let received = AtomicU64::new(0);
+        let note = |bytes: u64| {
+            received.fetch_max(bytes, Ordering::Relaxed);
+            report(bytes);
+        };
+        let target = Download::create(target, self.size, &note)?;
+        let by_server = match self.is_presigned {
+            true => None,
+            false => match target.receive(session.http, &folder.file(path)?, &session.policy).await {
+                Err(error) if presigned::is_demanded(&error) => None,
+                result => Some(result.map_err(|error| folder.explain(error))),
+            },
+        };
+        match by_server {
+            Some(result) => result?,
+            None => presigned::receive(session, folder, path, &target, &received).await?,
+        };
+        target.finish().await
+    }
+}
+
+fn no_model(uri: &ModelUri, folders: &[Folder], listing: &Listing<'_>) -> Error {
     let searched: Vec<_> = folders.iter().map(|folder| format!("`{folder}`")).collect();
     let searched = searched.join(" and ");
     let reason = match listing.top() {
-        top if top.is_empty() => format!("the server has no files in {searched}"),
+        top if top.is_empty() => match folders {
+            [Folder::Store(_), ..] => format!("the store has no files in {searched}: check the path"),
+            _ => format!("the server has no files in {searched}"),
+        },
         top => format!("no file `{MLMODEL}` in {searched}, which contains {top}"),
     };
     Error::new(ErrorCode::RESOURCE_DOES_NOT_EXIST, format!("no model at `{uri}`: {reason}"))

@@ -4,10 +4,13 @@
 mod artifacts;
 mod fetch;
 mod files;
+mod folder;
+mod limits;
 mod listing;
 mod name;
 mod presigned;
 mod progress;
+mod ranges;
 mod resolve;
 mod rest;
 mod run;
@@ -17,6 +20,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod tracking;
+mod unity_catalog;
 mod uri;
 
 pub use fetch::{Fetched, fetch};

@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::artifacts::RemoteFolder;
+use crate::folder::Folder;
 use crate::session::Session;
 
 /// The JSON member that a server which only signs URLs sets in its information, and in its refusal to send a file.
@@ -30,8 +31,12 @@ const MIN_SECRET: usize = 20;
 
 /// Asks the server of each folder if it signs URLs instead of sending files. Returns the artifact URLs of the servers
 /// that do.
-pub(crate) async fn signing_servers<'a>(session: &Session<'_>, folders: &'a [RemoteFolder]) -> BTreeSet<&'a Url> {
-    let servers: BTreeMap<_, _> = folders.iter().map(|folder| (&folder.base, folder)).collect();
+pub(crate) async fn signing_servers<'a>(session: &Session<'_>, folders: &'a [Folder]) -> BTreeSet<&'a Url> {
+    let servers = folders.iter().filter_map(|folder| match folder {
+        Folder::Server(folder) => Some((&folder.base, folder)),
+        Folder::Store(_) => None,
+    });
+    let servers: BTreeMap<_, _> = servers.collect();
     let mut signing = BTreeSet::new();
     for (base, folder) in servers {
         if signs(session, folder).await {

@@ -7,8 +7,9 @@ use mlflow_deploy_http::{join, without_user};
 use mlflow_deploy_plugin_api::{Error, Result};
 use url::Url;
 
-use crate::artifacts::{ARTIFACTS, RemoteFolder};
-use crate::rest::API;
+use crate::artifacts::{ARTIFACTS, Protocol, RemoteFolder};
+use crate::folder::Folder;
+use crate::rest::{API, Server};
 use crate::session::Session;
 use crate::store::Store;
 use crate::uri::{UriKind, VersionSelector, redact_uri};
@@ -30,7 +31,7 @@ pub(crate) enum Location {
     /// A folder on this machine.
     Local(PathBuf),
     /// Folders on servers. If several folders contain the same file, the file in the last folder counts.
-    Remote(Vec<RemoteFolder>),
+    Remote(Vec<Folder>),
 }
 
 /// The location and the version to which a model URI was resolved.
@@ -72,9 +73,11 @@ impl<'a> Resolver<'a> {
                 UriKind::Folder(path) => Location::Local(path.clone()),
                 UriKind::Artifacts { authority, path } => {
                     let base = self.artifacts(uri, authority.as_deref())?;
-                    Location::Remote(vec![self.folder(&base, path, origin)?])
+                    Location::Remote(vec![Folder::Server(self.folder(&base, path, origin)?)])
                 }
-                UriKind::ArtifactsUrl { base, path } => Location::Remote(vec![self.folder(base, path, origin)?]),
+                UriKind::ArtifactsUrl { base, path } => {
+                    Location::Remote(vec![Folder::Server(self.folder(base, path, origin)?)])
+                }
                 UriKind::LoggedModel(id) => {
                     let artifact_uri = self.tracking.store()?.logged_model(self.session, id).await?;
                     self.follow(uri, &artifact_uri, &[], origin).await?
@@ -82,9 +85,30 @@ impl<'a> Resolver<'a> {
                 UriKind::Registered { name, version: selector } => {
                     let registry = self.tracking.registry()?;
                     let number = self.version(&registry, name, selector).await?;
-                    let artifact_uri = registry.version(self.session, name, &number).await?;
+                    let location = match &registry {
+                        Store::Catalog(catalog) => {
+                            let found = catalog.version(self.session, name, &number).await?;
+                            let stores = &self.tracking.stores;
+                            let store = stores.open_with(&found.url, &self.session.policy, &found.credentials)?;
+                            Location::Remote(vec![Folder::Store(store)])
+                        }
+                        _ => {
+                            let artifact_uri = registry.version(self.session, name, &number).await?;
+                            self.follow(uri, &artifact_uri, &[], origin).await?
+                        }
+                    };
                     version = Some(number);
-                    self.follow(uri, &artifact_uri, &[], origin).await?
+                    location
+                }
+                UriKind::Store(url) => {
+                    let store = self.tracking.stores.open(url, &self.session.policy)?;
+                    Location::Remote(vec![Folder::Store(store)])
+                }
+                UriKind::Dbfs(path) => {
+                    let Server { base, headers } = self.tracking.databricks()?;
+                    let (path, protocol) = (path.clone(), Protocol::Dbfs);
+                    let folder = RemoteFolder { base, path, headers, is_untrusted: false, protocol };
+                    Location::Remote(vec![Folder::Server(folder)])
                 }
                 UriKind::Run { run_id, path } => self.run(uri, run_id, path, origin).await?,
             };
@@ -137,9 +161,13 @@ impl<'a> Resolver<'a> {
         let mut kind = parsed.map_err(|error| unsupported_storage(uri, artifact_uri, &error))?.kind;
         match &mut kind {
             UriKind::Folder(folder) => folder.extend(below),
-            UriKind::Artifacts { path, .. } | UriKind::ArtifactsUrl { path, .. } | UriKind::Run { path, .. } => {
+            UriKind::Artifacts { path, .. }
+            | UriKind::ArtifactsUrl { path, .. }
+            | UriKind::Dbfs(path)
+            | UriKind::Run { path, .. } => {
                 path.extend_from_slice(below);
             }
+            UriKind::Store(url) => *url = url.join(below),
             UriKind::LoggedModel(_) | UriKind::Registered { .. } => {}
         }
         Ok(self.locate(uri, &kind, UriOrigin::Server(hops)).await?.location)
@@ -179,6 +207,7 @@ impl<'a> Resolver<'a> {
             path: path.to_vec(),
             is_untrusted: headers.is_none(),
             headers: headers.unwrap_or_default(),
+            protocol: Protocol::Mlflow,
         })
     }
 }

@@ -154,7 +154,12 @@ impl Server {
         Ok(answer.artifact_uri)
     }
 
-    async fn get<T: DeserializeOwned>(&self, session: &Session<'_>, path: &str, query: &[(&str, &str)]) -> Result<T> {
+    pub(crate) async fn get<T: DeserializeOwned>(
+        &self,
+        session: &Session<'_>,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<T> {
         let mut url = self.url(path);
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
@@ -163,7 +168,7 @@ impl Server {
         self.read(path, send(session.http, &request, &session.policy).await)
     }
 
-    async fn post<T: DeserializeOwned>(&self, session: &Session<'_>, path: &str, body: &Value) -> Result<T> {
+    pub(crate) async fn post<T: DeserializeOwned>(&self, session: &Session<'_>, path: &str, body: &Value) -> Result<T> {
         self.read(path, send(session.http, &self.post_request(path, body)?, &session.policy).await)
     }
 

@@ -1,15 +1,17 @@
 //! Tracking stores and model registries, which are either servers or files that MLflow writes without a server.
 
-use mlflow_deploy_plugin_api::{Result, blocking};
+use mlflow_deploy_plugin_api::{Error, Result, blocking};
 
 use crate::files::FileStore;
 use crate::rest::Server;
 use crate::run::Run;
 use crate::session::Session;
+use crate::unity_catalog::UnityCatalog;
 
 /// A tracking store or a model registry, on a server or in files.
 #[derive(Clone, Debug)]
 pub(crate) enum Store {
+    Catalog(UnityCatalog),
     Files(FileStore),
     Server(Server),
 }
@@ -19,7 +21,7 @@ impl Store {
     pub(crate) async fn run(&self, session: &Session<'_>, run_id: &str) -> Result<Run> {
         match self {
             Self::Files(files) => read(files, run_id, |files, run_id| files.run(&run_id)).await,
-            Self::Server(server) => server.run(session, run_id).await,
+            Self::Server(server) | Self::Catalog(UnityCatalog(server)) => server.run(session, run_id).await,
         }
     }
 
@@ -27,7 +29,7 @@ impl Store {
     pub(crate) async fn logged_model(&self, session: &Session<'_>, model_id: &str) -> Result<String> {
         match self {
             Self::Files(files) => read(files, model_id, |files, model_id| files.logged_model(&model_id)).await,
-            Self::Server(server) => server.logged_model(session, model_id).await,
+            Self::Server(server) | Self::Catalog(UnityCatalog(server)) => server.logged_model(session, model_id).await,
         }
     }
 
@@ -39,7 +41,9 @@ impl Store {
                 let run = run.clone();
                 read(files, name, move |files, name| files.logged_model_of(&run, &name)).await
             }
-            Self::Server(server) => server.logged_model_of(session, run, name).await,
+            Self::Server(server) | Self::Catalog(UnityCatalog(server)) => {
+                server.logged_model_of(session, run, name).await
+            }
         }
     }
 
@@ -51,6 +55,7 @@ impl Store {
                 read(files, name, move |files, name| files.version_of_alias(&name, &alias)).await
             }
             Self::Server(server) => server.version_of_alias(session, name, alias).await,
+            Self::Catalog(catalog) => catalog.version_of_alias(session, name, alias).await,
         }
     }
 
@@ -67,6 +72,10 @@ impl Store {
                 read(files, name, move |files, name| files.latest_version(&name, stage.as_deref())).await
             }
             Self::Server(server) => server.latest_version(session, name, stage).await,
+            Self::Catalog(_) => Err(Error::invalid_parameter(format!(
+                "Unity Catalog has no stages and no latest version of `{name}`: use a version or an alias, as in \
+                 `models:/{name}@champion`"
+            ))),
         }
     }
 
@@ -77,7 +86,7 @@ impl Store {
                 let version = version.to_owned();
                 read(files, name, move |files, name| files.version(&name, &version)).await
             }
-            Self::Server(server) => server.version(session, name, version).await,
+            Self::Server(server) | Self::Catalog(UnityCatalog(server)) => server.version(session, name, version).await,
         }
     }
 }

@@ -2,15 +2,20 @@
 
 use std::path::{Path, PathBuf};
 
-use mlflow_deploy_http::{Client, Environment, MlflowAuth, MlflowAuthOptions, Policy};
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use mlflow_deploy_http::{Client, Credentials, Environment, MlflowAuth, MlflowAuthOptions, Policy, parse_url};
+use mlflow_deploy_object_store::Stores;
 use mlflow_deploy_plugin_api::{Error, Result, Secret};
 use serde::Deserialize;
 use url::Url;
 
 use crate::ModelUri;
 use crate::files::FileStore;
+use crate::limits::ModelLimits;
 use crate::rest::Server;
 use crate::store::Store;
+use crate::unity_catalog::UnityCatalog;
 use crate::uri::{UriKind, redact_uri};
 
 /// The options of a client for tracking servers, which override the environment variables.
@@ -41,6 +46,10 @@ pub struct TrackingOptions {
     pub timeout: Option<f64>,
     /// The maximum number of retries of a request. The default is `MLFLOW_HTTP_REQUEST_MAX_RETRIES`.
     pub max_retries: Option<i64>,
+    /// The maximum number of files in a model. The default is 100,000.
+    pub max_model_files: Option<u64>,
+    /// The maximum size of a model in bytes. The size is not limited by default, except by the free space.
+    pub max_model_bytes: Option<u64>,
 }
 
 /// A client of a tracking server and a model registry. It sends no request before a model is fetched.
@@ -52,6 +61,10 @@ pub struct Tracking {
     pub(crate) http: Client,
     pub(crate) storage: Client,
     pub(crate) policy: Policy,
+    pub(crate) stores: Stores,
+    databricks_host: Option<String>,
+    databricks_token: Option<Secret>,
+    pub(crate) limits: ModelLimits,
 }
 
 impl Tracking {
@@ -90,6 +103,10 @@ impl Tracking {
             storage: Client::new(storage),
             auth,
             policy: policy.within(options.timeout)?,
+            stores: Stores::new(environment),
+            databricks_host: environment.text("DATABRICKS_HOST"),
+            databricks_token: environment.secret("DATABRICKS_TOKEN"),
+            limits: ModelLimits::new(options.max_model_files, options.max_model_bytes),
         })
     }
 
@@ -109,6 +126,9 @@ impl Tracking {
     pub(crate) fn registry(&self) -> Result<Store> {
         match &self.registry_uri {
             Some(uri) => self.open(uri, "registry_uri"),
+            None if self.tracking_uri.as_ref().is_some_and(|uri| uri.expose() == "databricks") => {
+                Ok(Store::Catalog(UnityCatalog(self.databricks()?)))
+            }
             None => self.store(),
         }
     }
@@ -121,9 +141,21 @@ impl Tracking {
     /// Returns the tracking server, from which artifacts are downloaded. Fails if the tracking store is a folder.
     pub(crate) fn server(&self) -> Result<Server> {
         match self.store()? {
-            Store::Server(server) => Ok(server),
+            Store::Server(server) | Store::Catalog(UnityCatalog(server)) => Ok(server),
             Store::Files(files) => Err(unusable(&files.0.display().to_string(), "tracking_uri")),
         }
+    }
+
+    /// Returns the workspace of Databricks that the environment names.
+    pub(crate) fn databricks(&self) -> Result<Server> {
+        let (Some(host), Some(token)) = (&self.databricks_host, &self.databricks_token) else {
+            let message = "no workspace of Databricks given: set `DATABRICKS_HOST` and `DATABRICKS_TOKEN`";
+            return Err(Error::invalid_parameter(message));
+        };
+        let text = if host.contains("://") { host.clone() } else { format!("https://{host}") };
+        let url = parse_url("`DATABRICKS_HOST`", &text, "https://dbc-0123.cloud.databricks.com")?;
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, Credentials::Bearer(token.clone()).header()?)]);
+        Ok(Server::new(&url, headers))
     }
 
     fn open(&self, uri: &Secret, option: &str) -> Result<Store> {
@@ -136,6 +168,8 @@ impl Tracking {
                     .map_err(|error| Error::invalid_parameter(format!("{} is not a URL: {error}", describe(option))))?;
                 Ok(Store::Server(Server::new(&url, self.auth.headers(&url)?)))
             }
+            _ if uri == "databricks" => Ok(Store::Server(self.databricks()?)),
+            _ if uri == "databricks-uc" => Ok(Store::Catalog(UnityCatalog(self.databricks()?))),
             _ if uri.starts_with("databricks") => Err(unusable(uri, option)),
             _ if is_server_without_scheme(uri) => Err(Error::invalid_parameter(format!(
                 "{} is `{uri}`, which has no scheme: for a server, set `http://{uri}`",
@@ -181,7 +215,7 @@ fn no_server() -> Error {
 fn unusable(uri: &str, option: &str) -> Error {
     let shown = redact_uri(uri);
     let reason = if uri.starts_with("databricks") {
-        "fetching models from Databricks is not supported".to_owned()
+        "profiles are not supported: use `databricks` or `databricks-uc`, and set `DATABRICKS_HOST` and `DATABRICKS_TOKEN`".to_owned()
     } else {
         format!("not the URL of a server: start `mlflow server --backend-store-uri {shown}` and set its URL")
     };

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use mlflow_deploy_http::redact_url;
+use mlflow_deploy_object_store::StoreUrl;
 use mlflow_deploy_plugin_api::{Error, Result};
 use percent_encoding::percent_decode_str;
 use url::Url;
@@ -14,8 +15,9 @@ use crate::name;
 
 /// The supported forms of a model URI, as the end of an error message.
 pub(crate) const EXPECTED: &str = "expected a path, `file://`, `runs:/<run_id>/<name>`, `models:/<name>/<version>`, \
-                                   `models:/<name>@<alias>`, `models:/<model_id>`, `mlflow-artifacts:/`, or an `http(s)://` \
-                                   URL of artifacts that a tracking server serves";
+                                   `models:/<name>@<alias>`, `models:/<model_id>`, `mlflow-artifacts:/`, `s3://`, `gs://`, \
+                                   `az://`, `abfss://`, `wasbs://`, `dbfs:/`, or an `http(s)://` URL of artifacts that a tracking server \
+                                   serves";
 
 /// The URI of a model, in one of MLflow's forms. `Display` omits the user, the password and the query of a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +40,10 @@ pub(crate) enum UriKind {
     ArtifactsUrl { base: Url, path: Vec<String> },
     /// A version of a registered model.
     Registered { name: String, version: VersionSelector },
+    /// A folder in the file system of a Databricks workspace. The path is a list of file names.
+    Dbfs(Vec<String>),
+    /// A folder in an object store.
+    Store(StoreUrl),
     /// An artifact of a run. `path` is a list of file names.
     Run { run_id: String, path: Vec<String> },
 }
@@ -69,6 +75,11 @@ impl ModelUri {
             "mlflow-artifacts" => artifacts(text, rest)?,
             "models" => models(text, rest)?,
             "runs" => run(text, rest)?,
+            "dbfs" => UriKind::Dbfs(path_names(text, rest, "expected `dbfs:/<path>`")?),
+            store if StoreUrl::is_scheme(store) => {
+                let url = StoreUrl::parse(text)?;
+                return Ok(Self { shown: url.to_string(), kind: UriKind::Store(url) });
+            }
             other => return Err(unsupported_scheme(text, other)),
         };
         Ok(Self { shown: redact_uri(text), kind })
@@ -106,6 +117,8 @@ impl fmt::Debug for UriKind {
             Self::LoggedModel(id) => id.fmt(formatter),
             Self::Artifacts { path, .. } | Self::ArtifactsUrl { path, .. } => path.fmt(formatter),
             Self::Registered { name, version } => formatter.debug_tuple(name).field(version).finish(),
+            Self::Dbfs(path) => path.fmt(formatter),
+            Self::Store(url) => url.fmt(formatter),
             Self::Run { run_id, path } => formatter.debug_tuple(run_id).field(path).finish(),
         }
     }
@@ -134,6 +147,11 @@ pub fn redact_uri(uri: &str) -> String {
     }
     // With three slashes, the URI has no host and no user.
     let end = if slashes.len() > 2 { 0 } else { path.find(['/', '?', '#']).unwrap_or(path.len()) };
+    // Azure's URLs name a container in the place of a user.
+    let has_container = StoreUrl::is_scheme(scheme) && !path[..end].split('@').next().unwrap_or_default().contains(':');
+    if let (true, Ok(url)) = (has_container, StoreUrl::parse(uri)) {
+        return url.to_string();
+    }
     let host = path[..end].rsplit_once('@').map_or(&path[..end], |(_user, host)| host);
     let port = host.rsplit_once(']').map_or(host, |(_address, after)| after).split_once(':').map(|(_, port)| port);
     if port.is_some_and(|port| !port.bytes().all(|byte| byte.is_ascii_digit())) {
@@ -160,8 +178,10 @@ fn local(text: &str) -> Result<ModelUri> {
 
 fn unsupported_scheme(text: &str, scheme: &str) -> Error {
     let advice = match scheme {
-        "s3" | "r2" | "b2" | "gs" | "wasb" | "wasbs" | "abfs" | "abfss" | "dbfs" | "hdfs" | "viewfs" | "ftp"
-        | "sftp" => {
+        "r2" | "b2" => {
+            "the store has the protocol of S3: use `s3://`, and set `MLFLOW_S3_ENDPOINT_URL` to the URL of the store"
+        }
+        "hdfs" | "viewfs" | "ftp" | "sftp" => {
             "serve the model with a tracking server, or download it with `mlflow artifacts download` and use its path"
         }
         _ => "to use a path with a colon, write `./` before it",

@@ -56,7 +56,7 @@ fn logged_model_is_deployed_by_every_uri_and_predicts_offline() {
         ("models:/iris/3", "RESOURCE_DOES_NOT_EXIST", "(name=iris, version=3) not found"),
         ("models:/iris@none", "RESOURCE_DOES_NOT_EXIST", "has no alias `none`"),
         ("runs:/00000000000000000000000000000000/model", "RESOURCE_DOES_NOT_EXIST", "not found"),
-        ("s3://KEY:hunter2@bucket/m?token=hunter2", "INVALID_PARAMETER_VALUE", "`s3://bucket/m` is not a model URI"),
+        ("s3://KEY:hunter2@bucket/m?token=hunter2", "INVALID_PARAMETER_VALUE", "a user before `@` is not supported"),
     ] {
         let refused = known(machine.ask("create --json --name refused -m")).arg(uri).run();
         let error = refused.error();

@@ -67,7 +67,7 @@ async fn too_many_nested_folders_or_files_are_rejected() {
     assert!(error.message().ends_with("more than 64 nested folders"), "{error}");
     let many: Vec<_> = (0..100_001).map(|number| file(&number.to_string(), 0)).collect();
     let error = listing_error(json!(many)).await;
-    assert!(error.message().ends_with("more than 100000 files"), "{error}");
+    assert!(error.message().contains("more than 100000 files"), "{error}");
 }
 
 #[tokio::test]

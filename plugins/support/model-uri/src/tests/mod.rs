@@ -1,8 +1,10 @@
 //! Tests of model URIs, and of fetches from a scripted server and from a real one.
 
+mod databricks;
 mod events;
 mod fetching;
 mod hostile;
+mod object_stores;
 mod presigned;
 mod real_server;
 mod resolving;

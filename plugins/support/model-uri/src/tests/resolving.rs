@@ -171,7 +171,7 @@ async fn a_model_in_unsupported_storage_is_an_error() {
     let encoded = format!("file://{}", here.display().to_string().replace(' ', "%20"));
     let logged = |uri: &str| ok(json!({"model": {"info": {"artifact_uri": uri}}}));
     let server = server(&[
-        ("logged-models/m-s3", logged("s3://bucket/models/m-s3")),
+        ("logged-models/m-s3", logged("hdfs://h/models/m-s3")),
         ("logged-models/m-here", logged(&encoded)),
         ("logged-models/m-gone", logged("/var/nowhere/m-gone")),
         ("logged-models/m-circle", logged("models:/m-circle")),
@@ -180,7 +180,7 @@ async fn a_model_in_unsupported_storage_is_an_error() {
     let client = client(&server.url());
     let error = fetch_error("models:/m-s3", &client).await;
     assert!(
-        error.message().starts_with("`models:/m-s3` is stored at `s3://bucket/models/m-s3`, which is not supported"),
+        error.message().starts_with("`models:/m-s3` is stored at `hdfs://h/models/m-s3`, which is not supported"),
         "{error}"
     );
     assert!(error.message().contains("`--serve-artifacts`"), "{error}");

@@ -63,8 +63,8 @@ async fn a_uri_without_a_server_is_rejected_with_advice() {
     for (uri, message) in [
         ("sqlite:///mlflow.db", "start `mlflow server --backend-store-uri sqlite:///mlflow.db` and set its URL"),
         ("postgresql://me:s3cret@h/db", "`mlflow server --backend-store-uri postgresql://h/db`"),
-        ("databricks", "fetching models from Databricks is not supported"),
-        ("databricks-uc://prod", "fetching models from Databricks is not supported"),
+        ("databricks", "set `DATABRICKS_HOST` and `DATABRICKS_TOKEN`"),
+        ("databricks-uc://prod", "profiles are not supported"),
         ("localhost:5001", "has no scheme: for a server, set `http://localhost:5001`"),
         ("192.0.2.7:80/prefix", "set `http://192.0.2.7:80/prefix`"),
         ("tracking.example.org", "set `http://tracking.example.org`"),
