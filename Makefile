@@ -7,7 +7,7 @@ LIBRARIES = $(subst -,_,$(PLUGINS))
 BRIDGE = $(PREFIX)/lib/mlflow-deploy/plugins/python
 SUFFIX = $(if $(filter Darwin,$(shell uname)),dylib,so)
 
-.PHONY: demo demo-gateway test test-llm test-ray test-v2 test-python check budgets bench bench-explain install install-built install-files dist dist-built
+.PHONY: demo demo-gateway test test-llm test-ray test-v2 test-python test-sagemaker check budgets bench bench-explain install install-built install-files dist dist-built
 
 # Deploys a model on this machine, predicts with it, and deletes it.
 demo:
@@ -46,6 +46,11 @@ test-v2:
 test-python:
 	cargo build -p mlflow-deploy -p mlflow-deploy-cli
 	@sh tests/peers/sagemaker/run.sh
+
+# The target sagemaker beside MLflow's Python client, on a fake AWS whose endpoints run the models. Optional, as the one above.
+test-sagemaker:
+	cargo build -p mlflow-deploy -p mlflow-deploy-cli -p mlflow-deploy-sagemaker
+	@sh tests/peers/sagemaker/run.sh target/debug/libmlflow_deploy_sagemaker.$(SUFFIX)
 
 # What must be clean before a commit.
 check:

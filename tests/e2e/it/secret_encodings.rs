@@ -34,7 +34,7 @@ struct Target {
     ask: fn(Run, &str) -> Run,
 }
 
-const TARGETS: [Target; 7] = [
+const TARGETS: [Target; 8] = [
     Target {
         plugin: "mlflow-deploy-openai",
         verbs: &[Verb::List, Verb::Predict, Verb::Stream],
@@ -83,6 +83,15 @@ const TARGETS: [Target; 7] = [
         ask: |run, url| {
             let run = run.arg("-t").arg("ray").arg("--option").arg(format!("address={url}"));
             run.arg("--option").arg(format!("token={SECRET}"))
+        },
+    },
+    Target {
+        plugin: "mlflow-deploy-sagemaker",
+        verbs: &[Verb::Deployments, Verb::Predict, Verb::Stream],
+        ask: |run, url| {
+            let run = run.arg("-t").arg("sagemaker:/us-east-1").env("AWS_ENDPOINT_URL", url);
+            let run = run.env("AWS_ACCESS_KEY_ID", "AKIDTEST").env("AWS_SECRET_ACCESS_KEY", SECRET);
+            run.env("AWS_SESSION_TOKEN", SECRET)
         },
     },
 ];
