@@ -44,7 +44,7 @@ const DEPLOY_KEYS: [&str; 18] = [
 /// The tag that marks the resources of an endpoint. MLflow's client sets it.
 pub(crate) const NAME_TAG: &str = "app_name";
 
-/// What an update does with the variants that an endpoint has.
+/// The effect of an update on the variants that an endpoint has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// Keeps them, and adds the new variant with the weight 0.

@@ -112,7 +112,11 @@ impl Wait {
     async fn until(&self, session: &Session, name: &str, mut state: impl FnMut(&Value) -> State) -> Result<Value> {
         let mut shown = String::new();
         loop {
-            let endpoint = session.read("DescribeEndpoint", &json!({"EndpointName": name})).await?;
+            let endpoint = session.read("DescribeEndpoint", &json!({"EndpointName": name})).await;
+            let endpoint = match endpoint {
+                Err(error) if error.code() == &ErrorCode::DEADLINE_EXCEEDED => return Err(self.stopped(name, &shown)),
+                endpoint => endpoint?,
+            };
             match state(&endpoint) {
                 State::Done => return Ok(endpoint),
                 State::Failed(reason) => {

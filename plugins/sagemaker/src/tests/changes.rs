@@ -150,7 +150,10 @@ async fn a_failed_update_leaves_nothing_and_the_old_config_remains() {
 async fn a_change_that_takes_too_long_is_not_undone() {
     let fake = Aws::start();
     fake.edit(|state| state.failure = Some("Creating"));
-    let error = create(&plain(&fake), &json!({"timeout_seconds": 2})).await.unwrap_err();
+    // The second poll would be after the deadline.
+    let (options, url) = (json!({"poll_interval": 60}), fake.url());
+    let client = client("sagemaker:/eu-west-1", &options, &[("AWS_ENDPOINT_URL", &url)]).unwrap();
+    let error = create(&client, &json!({"timeout_seconds": 50})).await.unwrap_err();
     assert_eq!((error.code(), fake.counts()), (&ErrorCode::DEADLINE_EXCEEDED, [1; 4]), "{error}");
     assert!(error.message().contains("in the state `Creating`: SageMaker continues"), "{error}");
 }

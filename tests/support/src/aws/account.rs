@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::{Value, json};
 
-use super::{operation, predictions};
+use super::operation::operation;
 use crate::server::{Answer, Request};
 
 /// The answer of STS to `GetCallerIdentity` for a role.
@@ -101,7 +101,6 @@ impl Account {
                 Answer::new(200, r#"{"ScalableTargets": [{"MinCapacity": 1, "MaxCapacity": 3}]}"#)
             }
             "DescribeScalingPolicies" => Answer::new(200, r#"{"ScalingPolicies": []}"#),
-            _ if request.path.starts_with("/endpoints/") => predictions::answer(self, request),
             _ => self.storage(&name, request),
         }
     }

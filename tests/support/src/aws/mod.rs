@@ -2,6 +2,7 @@
 
 mod account;
 mod frames;
+mod operation;
 mod predictions;
 mod storage;
 
@@ -12,6 +13,7 @@ use serde_json::Value;
 pub use account::Account;
 pub use frames::{frame, part};
 
+use self::operation::operation;
 use crate::server::{Request, Server};
 
 /// A running fake of AWS. It stops when this value is dropped.
@@ -26,7 +28,11 @@ impl Aws {
     pub fn start() -> Self {
         let account = Arc::new(Mutex::new(Account::default()));
         let shared = Arc::clone(&account);
-        Self { server: Server::answering(move |request| lock(&shared).answer(request)), account }
+        let answer = move |request: &Request| match request.path.starts_with("/endpoints/") {
+            true => predictions::answer(&lock(&shared), request),
+            false => lock(&shared).answer(request),
+        };
+        Self { server: Server::answering(answer), account }
     }
 
     /// Returns the URL of all services.
@@ -70,20 +76,4 @@ impl Aws {
 
 fn lock(account: &Mutex<Account>) -> MutexGuard<'_, Account> {
     account.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Returns the name of the operation of a request.
-fn operation(request: &Request) -> String {
-    if let Some((_, operation)) = request.header("x-amz-target").and_then(|target| target.split_once('.')) {
-        return operation.to_owned();
-    }
-    let text = request.text();
-    match text.strip_prefix("Action=") {
-        Some(rest) => rest.split('&').next().unwrap_or_default().to_owned(),
-        None => {
-            let (_, query) = request.path.split_once('?').unwrap_or_default();
-            let query = query.split(['=', '&']).next().unwrap_or_default();
-            format!("{} {query}", request.method).trim().to_owned()
-        }
-    }
 }
