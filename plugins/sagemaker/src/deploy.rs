@@ -233,7 +233,8 @@ impl Deploy<'_> {
         variants.push(new);
         let mut config = json!({"ProductionVariants": variants});
         for key in ["AsyncInferenceConfig", "DataCaptureConfig", "KmsKeyId"] {
-            if !old[key].is_null() {
+            let is_set = !old[key].is_null() && old[key].as_object().is_none_or(|members| !members.is_empty());
+            if is_set {
                 config[key] = old[key].clone();
             }
         }

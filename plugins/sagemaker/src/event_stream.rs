@@ -62,7 +62,7 @@ fn complete(bytes: &[u8]) -> Result<Option<usize>> {
     if crc32fast::hash(&bytes[..8]) != checksum {
         return Err(invalid("its lengths have another checksum"));
     }
-    if length > MAX_FRAME || length < PRELUDE + CHECKSUM || headers > length - PRELUDE - CHECKSUM {
+    if !(PRELUDE + CHECKSUM..=MAX_FRAME).contains(&length) || headers > length - PRELUDE - CHECKSUM {
         return Err(invalid("its lengths are not possible"));
     }
     Ok((bytes.len() >= length).then_some(length))

@@ -113,7 +113,7 @@ pub(crate) async fn upload(session: &Session, object: &S3Object, mut archive: Ar
         sent = sent => sent,
         () = call::cancelled() => Err(Error::new(ErrorCode::CANCELLED, "the upload of the model was cancelled")),
     };
-    let uploaded = match sent {
+    match sent {
         Ok(size) => tag(session, object).await.map(|()| size),
         Err(error) => {
             if let Err(left) = upload.abort().await {
@@ -122,8 +122,7 @@ pub(crate) async fn upload(session: &Session, object: &S3Object, mut archive: Ar
             }
             Err(error)
         }
-    };
-    uploaded
+    }
 }
 
 /// Sets the tag of MLflow's client.

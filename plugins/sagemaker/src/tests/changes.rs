@@ -137,7 +137,7 @@ async fn a_failed_update_leaves_nothing_and_the_old_config_remains() {
     create(&client, &json!({})).await.unwrap();
     let before = fake.edit(|state| state.configs.keys().cloned().collect::<Vec<_>>());
     fake.edit(|state| {
-        (state.states, state.failure) = (["InService", "Updating", "RollingBack"].into(), Some("InService"))
+        (state.states, state.failure) = (["InService", "Updating", "RollingBack"].into(), Some("InService"));
     });
     let error = update(&client, &json!({})).await.unwrap_err();
     assert_eq!(error.code().as_str(), "DEPLOYMENT_FAILED");
@@ -183,7 +183,7 @@ async fn a_deletion_deletes_all_and_a_second_one_succeeds() {
 async fn throttled_requests_are_repeated() {
     let fake = Aws::start();
     fake.edit(|state| {
-        state.throttled = BTreeMap::from([("CreateModel".to_owned(), 2), ("DescribeEndpoint".to_owned(), 2)])
+        state.throttled = BTreeMap::from([("CreateModel".to_owned(), 2), ("DescribeEndpoint".to_owned(), 2)]);
     });
     create(&plain(&fake), &json!({})).await.unwrap();
     assert_eq!(fake.counts(), [1; 4]);
