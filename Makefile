@@ -10,7 +10,7 @@ SUFFIX = $(if $(filter Darwin,$(shell uname)),dylib,so)
 # The commit with whose public items those of the interface are compared. A release moves it to its own commit.
 INTERFACE_BASELINE = c3417e3a3c505affe8a050c281ced3da625ea26e
 
-.PHONY: demo demo-gateway test test-llm test-ray test-stores test-v2 test-python test-torchserve check interface budgets bench bench-explain install install-built install-files dist dist-built
+.PHONY: demo demo-gateway test test-llm test-ray test-stores test-v2 test-python test-sagemaker test-torchserve check interface budgets bench bench-explain install install-built install-files dist dist-built
 
 # Deploys a model on this machine, predicts with it, and deletes it.
 demo:
@@ -55,6 +55,12 @@ test-v2:
 test-python:
 	cargo build -p mlflow-deploy -p mlflow-deploy-cli
 	@sh tests/peers/sagemaker/run.sh
+
+# The target sagemaker beside MLflow's Python client, on a fake AWS whose endpoints run the models. Optional: its packages take a
+# minute.
+test-sagemaker:
+	cargo build -p mlflow-deploy -p mlflow-deploy-cli -p mlflow-deploy-sagemaker
+	@sh tests/peers/sagemaker/run.sh target/debug/libmlflow_deploy_sagemaker.$(SUFFIX)
 
 # The published plugin mlflow-torchserve through the bridge, beside Python's client, on a real TorchServe. Optional: its packages
 # take 5.5 GB.

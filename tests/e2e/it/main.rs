@@ -38,6 +38,7 @@ mod python;
 mod python_plugins;
 mod ray;
 mod recordings;
+mod sagemaker;
 mod secret_encodings;
 mod secrets;
 mod shutdown;

@@ -37,7 +37,7 @@ struct Target {
     ask: fn(Run, &str) -> Run,
 }
 
-const TARGETS: [Target; 10] = [
+const TARGETS: [Target; 11] = [
     Target {
         plugin: "mlflow-deploy-openai",
         verbs: &[Verb::List, Verb::Predict, Verb::Stream],
@@ -112,6 +112,15 @@ const TARGETS: [Target; 10] = [
         ask: |run, url| {
             let run = run.arg("-t").arg("ray").arg("--option").arg(format!("address={url}"));
             run.arg("--option").arg(format!("token={SECRET}"))
+        },
+    },
+    Target {
+        plugin: "mlflow-deploy-sagemaker",
+        verbs: &[Verb::Deployments, Verb::Predict, Verb::Stream],
+        ask: |run, url| {
+            let run = run.arg("-t").arg("sagemaker:/us-east-1").env("AWS_ENDPOINT_URL", url);
+            let run = run.env("AWS_ACCESS_KEY_ID", "AKIDTEST").env("AWS_SECRET_ACCESS_KEY", SECRET);
+            run.env("AWS_SESSION_TOKEN", SECRET)
         },
     },
 ];

@@ -1,6 +1,7 @@
 //! Support code for the tests of several crates.
 
 mod answer;
+pub mod aws;
 pub mod broken;
 pub mod c_kit;
 pub mod cdylib;

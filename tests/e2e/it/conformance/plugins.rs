@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use mlflow_deploy_conformance::Case;
+use mlflow_deploy_test_support::aws::Aws;
 use mlflow_deploy_test_support::databricks::{Databricks, TOKEN};
 use mlflow_deploy_test_support::v2::{self, V2Kind};
 use mlflow_deploy_test_support::{cdylib, onnxruntime, ray};
@@ -225,4 +226,49 @@ fn ray_is_conformant() {
     ];
     // The operation only says what to do instead.
     is_conformant(cdylib::path("mlflow-deploy-ray"), &config, &["operations-run-local"], &cases);
+}
+
+#[test]
+fn sagemaker_is_conformant() {
+    const INPUTS: &str = r#"{"inputs": [[1, 2]]}"#;
+    let aws = Aws::start();
+    aws.edit(|account| {
+        for name in ["stream", "slow"] {
+            let endpoint = serde_json::json!({"EndpointName": name, "EndpointConfigName": name});
+            account.endpoints.insert(name.to_owned(), endpoint);
+            account.configs.insert(name.to_owned(), serde_json::json!({"ProductionVariants": []}));
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let mlmodel = "mlflow_version: 3.17.2\nflavors:\n  python_function:\n    python_version: 3.11.7\n";
+    std::fs::write(folder.path().join("MLmodel"), mlmodel).unwrap();
+    let model = folder.path().display().to_string();
+    let config = format!(
+        "target_uris = ['sagemaker:/eu-west-1']\n[options]\npoll_interval = 0.05\n\
+         [environment]\nAWS_ENDPOINT_URL = '{}'\nAWS_ACCESS_KEY_ID = 'AKIDTEST'\nAWS_SECRET_ACCESS_KEY = 'conformance-secret'\n\
+         [predict]\ndeployment_name = 'stream'\ninputs = '{INPUTS}'\n\
+         [slow]\ndeployment_name = 'slow'\ninputs = '{INPUTS}'\n\
+         [endpoint]\nexisting = 'stream'\n\
+         [deployment]\nmodel_uri = '{model}'\ninputs = '{INPUTS}'\n{LIMITS}",
+        aws.url()
+    );
+    let cases = [
+        "operations-predict",
+        "operations-predict-stream",
+        "operations-create-deployment",
+        "operations-update-deployment",
+        "operations-delete-deployment",
+        "operations-get-deployment",
+        "operations-list-deployments",
+        "operations-get-endpoint",
+        "operations-list-endpoints",
+        "semantics-predict",
+        "errors-secrets",
+        "stream-resumes",
+        "cancel-one-reply",
+        "cancel-deadline",
+        "memory-calls",
+    ];
+    // Weights of variants, autoscaling and docker need more than the harness sets up.
+    is_conformant(cdylib::path("mlflow-deploy-sagemaker"), &config, &["operations-run-local"], &cases);
 }

@@ -88,7 +88,7 @@ fn http_plugins_have_the_same_files() {
         "src/tests/predictions.rs",
         "src/tests/settings.rs",
     ];
-    for plugin in ["databricks", "gateway", "openai", "ray", "v2"] {
+    for plugin in ["databricks", "gateway", "openai", "ray", "sagemaker", "v2"] {
         let folder = root().join("plugins").join(plugin);
         for file in shared {
             assert!(folder.join(file).exists(), "plugins/{plugin} lacks {file}");
