@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 
@@ -48,27 +49,32 @@ def start(name, port, arguments, path="/", **variables):
     servers.callback(server.kill)
     url = f"http://127.0.0.1:{port}"
     for _ in range(600):
-        with contextlib.suppress(ConnectionError, urllib.error.URLError):
+        try:
             urllib.request.urlopen(url + path)
             break
+        except urllib.error.HTTPError:
+            break
+        except (ConnectionError, urllib.error.URLError):
+            pass
         if server.poll() is not None:
             sys.exit(f"{name} ended: {log.read_text()[-2000:]}")
         time.sleep(0.1)
+    print(f"{name} answers at {url}", flush=True)
     return url
 
 
-def run(arguments, inputs=None, code=0, **variables):
-    """Runs the command with the credentials of all stores. Returns its output as JSON, or its error."""
+def run(arguments, inputs=None, fails=False, **variables):
+    """Runs the command with the credentials of all stores. Returns its output as JSON, or its error if it should fail."""
     line = [command, *arguments, "-t", "local", "--json"]
     home = {"HOME": work, "MLFLOW_DEPLOY_LOCAL_STATE": f"{work}/state", "PATH": os.environ["PATH"]}
     plugins = {"MLFLOW_DEPLOY_PLUGIN_PATH": str(Path(command).parent), "ORT_DYLIB_PATH": str(runtime)}
     environment = {**home, **plugins, **credentials, **variables}
     ran = subprocess.run(line, input=inputs, capture_output=True, text=True, env=environment)
     print(f"$ mlflow-deploy {' '.join(arguments)}\n{(ran.stdout or ran.stderr).strip()[:500]}\n", flush=True)
-    assert ran.returncode == code, f"expected exit code {code}, got {ran.returncode}: {ran.stderr}"
+    assert (ran.returncode != 0) == fails, f"exit code {ran.returncode}: {ran.stderr}"
     for secret in (SECRET, KEY):
         assert secret not in ran.stdout + ran.stderr, "a secret is printed"
-    return (json.loads(ran.stdout) if ran.stdout.strip() else None) if code == 0 else ran.stderr
+    return ran.stderr if fails else json.loads(ran.stdout)
 
 
 def predict(name):
@@ -85,8 +91,7 @@ gcs = start("gcs", gcs_port, [gcs_binary, *gcs_arguments], "/storage/v1/b?projec
 azurite = Path(peers, "node_modules/.bin/azurite-blob")
 azurite_arguments = ["--blobHost", "127.0.0.1", "--blobPort", str(azure_port), "--silent", "--skipApiVersionCheck"]
 azurite_arguments += ["--inMemoryPersistence", "--disableTelemetry"]
-with contextlib.suppress(urllib.error.HTTPError):
-    start("azurite", azure_port, [azurite, *azurite_arguments])
+start("azurite", azure_port, [azurite, *azurite_arguments])
 connection = (
     f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};"
     f"BlobEndpoint=http://127.0.0.1:{azure_port}/{ACCOUNT};"
@@ -157,7 +162,7 @@ for uri, said, variables in [
     ("gs://no-such-bucket/iris", "404", {}),
     ("s3://models/iris", "no AWS credentials", {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_EC2_METADATA_DISABLED": "true"}),
 ]:
-    error = run(["create", "--name", "refused", "-m", uri, "--option", "max_retries=0"], code=1, **variables)
+    error = run(["create", "--name", "refused", "-m", uri, "--option", "max_retries=0"], fails=True, **variables)
     assert said in error, f"expected `{said}` for {uri}"
 names = [record["name"] for record in run(["list"])]
 assert "refused" not in names and len(names) == len(uris) + 1, names

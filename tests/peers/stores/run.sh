@@ -20,4 +20,4 @@ if ! pinned | cmp -s - "$peers/stamp"; then
   npm install --silent --prefix "$peers" --ignore-scripts --no-audit --no-fund "azurite@$azurite"
   pinned >"$peers/stamp"
 fi
-exec "$python" -B -W ignore "$here/check.py" "$root/target/debug/mlflow-deploy" "$peers" "$root/examples/iris/model"
+exec "$python" -W ignore "$here/check.py" "$root/target/debug/mlflow-deploy" "$peers" "$root/examples/iris/model"
