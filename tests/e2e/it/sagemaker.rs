@@ -133,7 +133,7 @@ fn credentials_come_from_profiles_single_sign_on_web_identities_and_roles() {
     // The name of the file is the SHA-1 of `corp`.
     let files = [(".aws/config", sso), (".aws/sso/cache/ee0bfd2552fbd840c02cc48b6e823320543c450f.json", token)];
     assert_eq!(key_of_home(&files, &[]), "ASIASSO");
-    let program = "[default]\ncredential_process = cat HOME/key.json\n";
+    let program = "[default]\ncredential_process = /bin/cat HOME/key.json\n";
     let key = r#"{"Version": 1, "AccessKeyId": "ASIAPROGRAM", "SecretAccessKey": "s"}"#;
     assert_eq!(key_of_home(&[(".aws/config", program), ("key.json", key)], &[]), "ASIAPROGRAM");
     let home = tempfile::tempdir().unwrap();
