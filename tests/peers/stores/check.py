@@ -5,9 +5,11 @@ own client uploads the folder MODEL to each store. Prints each command with its 
 not the expected one.
 """
 
+import atexit
 import contextlib
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -30,6 +32,8 @@ FLOWERS = {
     }
 }
 servers = contextlib.ExitStack()
+atexit.register(servers.close)
+signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))
 work = servers.enter_context(tempfile.TemporaryDirectory(prefix="stores-"))
 
 
@@ -44,9 +48,10 @@ def start(name, port, arguments, path="/", **variables):
     log = Path(work, f"{name}.log")
     with log.open("wb") as output:
         environment = {**os.environ, **variables, "HOME": work}
-        server = subprocess.Popen(arguments, stdout=output, stderr=output, cwd=work, env=environment)
+        server = subprocess.Popen(arguments, stdout=output, stderr=output, cwd=work, env=environment, start_new_session=True)
     servers.callback(server.wait)
-    servers.callback(server.kill)
+    # The MLflow server has processes of its own.
+    servers.callback(os.killpg, server.pid, signal.SIGKILL)
     url = f"http://127.0.0.1:{port}"
     for _ in range(600):
         try:
@@ -167,4 +172,3 @@ for uri, said, variables in [
 names = [record["name"] for record in run(["list"])]
 assert "refused" not in names and len(names) == len(uris) + 1, names
 print(f"{len(uris)} model URIs of four servers give the same predictions")
-servers.close()
