@@ -6,7 +6,7 @@ use mlflow_deploy_http::Environment;
 use mlflow_deploy_plugin_api::{Error, Result, Secret};
 use object_store::ObjectStore;
 use object_store::StaticCredentialProvider;
-use object_store::azure::{AzureConfigKey, AzureCredential, MicrosoftAzureBuilder, split_sas};
+use object_store::azure::{AzureConfigKey, AzureCredential, MicrosoftAzureBuilder};
 
 use crate::building::{configured, without_retries};
 use crate::connection_string::ConnectionString;
@@ -121,9 +121,15 @@ impl AzureSettings {
     }
 }
 
+/// Splits a shared access signature at `&`, then decodes its values. The library's own function decodes first, and so breaks a
+/// value with an encoded `&`.
 fn sas_token(sas: &Secret) -> Result<AzureCredential> {
-    // The error would contain the signature.
-    split_sas(sas.expose().trim_start_matches('?'))
-        .map(AzureCredential::SASToken)
-        .map_err(|_invalid| Error::invalid_parameter("the shared access signature is invalid: expected `sv=…&sig=…`"))
+    // In a signature, `+` is not a blank.
+    let text = sas.expose().trim_start_matches('?').replace('+', "%2B");
+    let pairs: Vec<(String, String)> = url::form_urlencoded::parse(text.as_bytes()).into_owned().collect();
+    if !pairs.iter().any(|(name, _)| name == "sig") {
+        let message = "the shared access signature is invalid: expected `sv=…&sig=…`";
+        return Err(Error::invalid_parameter(message));
+    }
+    Ok(AzureCredential::SASToken(pairs))
 }

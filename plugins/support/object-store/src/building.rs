@@ -1,4 +1,4 @@
-//! What all stores need to build a client of the library.
+//! Builds the clients of the library: the settings and the errors that all stores share.
 
 use mlflow_deploy_plugin_api::{Error, Result};
 use object_store::{BackoffConfig, RetryConfig};
