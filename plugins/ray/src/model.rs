@@ -159,7 +159,7 @@ fn check(folder: &Path) -> Result<Option<String>> {
 /// Adds to the error of a URI that only the cluster can read the setting with which the cluster reads it.
 fn advised(uri: &str, error: Error) -> Error {
     let scheme = uri.split_once("://").map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
-    let is_storage = ["s3", "gs", "wasbs", "abfss", "dbfs", "hdfs", "r2", "b2"].contains(&scheme.as_str());
+    let is_storage = ["hdfs", "r2", "b2"].contains(&scheme.as_str());
     if !is_storage {
         return error;
     }
@@ -211,7 +211,7 @@ mod tests {
         for path in ["model", "./model"] {
             assert!(Model::remote(path).unwrap_err().message().contains("a path on this machine"), "{path}");
         }
-        let error = advised("s3://b/m", ModelUri::parse("s3://b/m").unwrap_err());
+        let error = advised("hdfs://b/m", ModelUri::parse("hdfs://b/m").unwrap_err());
         assert!(error.message().ends_with("or set `model_source` to `remote`, so that the cluster reads the model"));
     }
 }

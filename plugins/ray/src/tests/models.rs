@@ -22,7 +22,7 @@ async fn unusable_models_change_nothing() {
             "`application.import_path` is set by this plugin",
         ),
         (create("a", python, &json!({"replicas": 2})), "unknown config key `replicas`"),
-        (CreateDeployment::new("a", "s3://bucket/model"), "or set `model_source` to `remote`"),
+        (CreateDeployment::new("a", "hdfs://host/model"), "or set `model_source` to `remote`"),
     ] {
         let error = client.create_deployment(request).await.unwrap_err();
         assert!(error.message().contains(said), "{error}");
