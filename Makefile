@@ -72,7 +72,9 @@ test-torchserve:
 check:
 	cargo fmt --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet
+	@# One after the other: the command and the library have pages of the same name.
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet --bins
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --quiet --lib
 
 # The public items of the plugin interface. A change that breaks plugins in Rust fails, unless the version of the crate says so.
 # Needs the history of the repository, and cargo-semver-checks.
