@@ -388,8 +388,8 @@ class Life(unittest.TestCase):
         client = host.open("sdk:")
         host.start("predict", client, endpoint="stop-python")
         self.ends(host)
-        self.assertTrue(any("in predict" in line for line in host.log), host.log)
         host.close()
+        self.assertTrue(any("in predict" in line for line in host.log), host.log)
 
     def test_a_crash_leaves_its_stack_in_the_log(self):
         host = Host(PLUGIN)
