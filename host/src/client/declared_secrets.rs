@@ -8,7 +8,8 @@ use crate::discovery::search_path::environment;
 use crate::named_targets::texts;
 use crate::settings::Schema;
 
-/// Returns the secrets among the options of a client and in the environment.
+/// Returns the secrets among the options of a client and in the environment. A connection string or a URL has parts that are
+/// not secret, such as a host, so it is left to the plugin.
 pub(crate) fn declared_secrets(manifest: &Manifest, options: &ClientOptions) -> Vec<Secret> {
     let schema = Schema::new(Some(&manifest.options));
     let options: Map<String, Value> = options.parse().unwrap_or_default();
@@ -16,5 +17,6 @@ pub(crate) fn declared_secrets(manifest: &Manifest, options: &ClientOptions) -> 
     let of_options = values.flat_map(|(_, value)| texts(value)).map(Secret::new);
     let variables = manifest.environment.iter().filter(|variable| variable.secret);
     let of_variables = variables.filter_map(|variable| environment(&variable.name)?.into_string().ok());
+    let of_variables = of_variables.filter(|value| !value.contains(';') && !value.contains("://"));
     of_options.chain(of_variables.map(Secret::new)).collect()
 }

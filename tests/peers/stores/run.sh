@@ -10,7 +10,8 @@ root=$(cd "$here/../../.." && pwd -P)
 peers=$root/target/peers/stores
 python=$peers/venv/bin/python
 azurite=3.35.0
-pinned() { echo "azurite $azurite" && cat "$here/../requirements.txt" "$here/requirements.txt"; }
+# The folder is part of the stamp because a virtual environment does not survive being moved.
+pinned() { echo "$peers azurite $azurite" && cat "$here/../requirements.txt" "$here/requirements.txt"; }
 if ! pinned | cmp -s - "$peers/stamp"; then
   rm -rf "$peers"
   mkdir -p "$peers"
