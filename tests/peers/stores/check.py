@@ -165,7 +165,8 @@ for uri, said, variables in [
     (wasbs.replace("models@", "none@"), "ContainerNotFound", {}),
     (wasbs, "AuthorizationFailure", {"AZURE_STORAGE_CONNECTION_STRING": wrong}),
     ("wasbs://models@other.blob.core.windows.net/iris", "those of the account `devstoreaccount1`", {}),
-    ("gs://no-such-bucket/iris", "404", {}),
+    # The emulator answers with the status 500.
+    ("gs://no-such-bucket/iris", "no bucket named no-such-bucket", {}),
     ("s3://models/iris", "no AWS credentials", {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_EC2_METADATA_DISABLED": "true"}),
 ]:
     error = run(["create", "--name", "refused", "-m", uri, "--option", "max_retries=0"], fails=True, **variables)
