@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::{Error, Result, json_integer};
+use crate::{Error, Result, json_integer, nearest};
 
 /// Declares a type for a JSON object that is kept as text.
 macro_rules! json_object {
@@ -105,6 +105,34 @@ json_object! {
     Config, "the config"
 }
 
+impl Config {
+    /// Fails if the config has a key that is not in `known`.
+    ///
+    /// # Errors
+    /// `INVALID_PARAMETER_VALUE`, with the most similar known key and with all known keys.
+    ///
+    /// ```
+    /// use mlflow_deploy_plugin_api::Config;
+    ///
+    /// let config = Config::new(&serde_json::json!({"replica": 2}))?;
+    /// let error = config.check_keys(&["replicas", "wait"]).unwrap_err();
+    /// let message = "unknown config key `replica`; did you mean `replicas`?; known keys: `replicas`, `wait`";
+    /// assert_eq!(error.message(), message);
+    /// # Ok::<(), mlflow_deploy_plugin_api::Error>(())
+    /// ```
+    pub fn check_keys(&self, known: &[&str]) -> Result<()> {
+        let keys: Map<String, Value> = self.parse()?;
+        let Some(unknown) = keys.keys().find(|key| !known.contains(&key.as_str())) else { return Ok(()) };
+        let similar = nearest(unknown, known.iter().copied());
+        let hint = similar.map(|similar| format!("; did you mean `{similar}`?")).unwrap_or_default();
+        let listed = match known {
+            [] => "expected no keys".to_owned(),
+            known => format!("known keys: `{}`", known.join("`, `")),
+        };
+        Err(Error::invalid_parameter(format!("unknown config key `{unknown}`{hint}; {listed}")))
+    }
+}
+
 json_object! {
     /// The options of one client, such as its host, token or timeouts: a JSON object whose keys the target defines.
     ///
@@ -185,6 +213,17 @@ mod tests {
     use std::num::NonZeroUsize;
 
     use super::*;
+
+    #[test]
+    fn unknown_keys_are_named_with_the_known_ones() {
+        let check = |known: &[&str]| {
+            let config = Config::new(&serde_json::json!({"zzz": 1})).unwrap();
+            config.check_keys(known).map_err(|error| error.message().to_owned())
+        };
+        assert_eq!(check(&["zzz"]), Ok(()));
+        assert_eq!(check(&["wait"]).unwrap_err(), "unknown config key `zzz`; known keys: `wait`");
+        assert_eq!(check(&[]).unwrap_err(), "unknown config key `zzz`; expected no keys");
+    }
 
     #[test]
     fn the_text_of_a_config_is_kept_unchanged() {

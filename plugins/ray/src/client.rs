@@ -29,7 +29,6 @@ use crate::config::Config;
 use crate::dashboard::Dashboard;
 use crate::deployment_config::DeploymentConfig;
 use crate::failure::Failure;
-use crate::known_keys::check_known;
 use crate::model::Model;
 use crate::proxy::application_url;
 use crate::record::Record;
@@ -135,8 +134,7 @@ impl DeploymentClient for Ray {
     async fn delete_deployment(&self, request: DeleteDeployment) -> Result<Payload> {
         let name = &request.name;
         check_existing(name, request.endpoint.as_deref())?;
-        let config: Map<String, Value> = request.config.parse()?;
-        check_known(&config, &["wait", "timeout"])?;
+        request.config.check_keys(&["wait", "timeout"])?;
         let config = DeploymentConfig::parse(&request.config)?;
         let timeout = if request.config.is_empty() { REMOVE_TIMEOUT } else { config.timeout() };
         let wait = Wait::start(self.config.poll_interval, timeout);
@@ -168,7 +166,7 @@ impl DeploymentClient for Ray {
     }
 
     async fn predict(&self, request: Predict) -> Result<Payload> {
-        check_known(&request.config.parse()?, &[])?;
+        request.config.check_keys(&[])?;
         let name = deployment(request.endpoint, request.deployment_name)?;
         let inputs = whole_inputs(request.inputs)?;
         let policy = self.config.predict.started();
@@ -183,7 +181,7 @@ impl DeploymentClient for Ray {
     }
 
     async fn predict_stream(&self, request: PredictStream, chunks: &mut Chunks) -> Result<()> {
-        check_known(&request.config.parse()?, &[])?;
+        request.config.check_keys(&[])?;
         let name = deployment(request.endpoint, request.deployment_name)?;
         let inputs = require_inputs(&request.inputs)?;
         let policy = self.config.predict.started();

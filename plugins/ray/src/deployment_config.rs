@@ -7,8 +7,6 @@ use mlflow_deploy_plugin_api::{Config, Error, Result, Secret};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::known_keys::check_known;
-
 /// The default of the config key `timeout`. The packages of `pip` may be installed in this time.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20 * 60);
 
@@ -74,7 +72,7 @@ impl DeploymentConfig {
     /// # Errors
     /// `INVALID_PARAMETER_VALUE` if a key is unknown, a value is invalid, or two keys contradict each other.
     pub(crate) fn parse(config: &Config) -> Result<Self> {
-        check_known(&config.parse()?, &KEYS)?;
+        config.check_keys(&KEYS)?;
         let this: Self = config.parse()?;
         this.check()?;
         Ok(this)

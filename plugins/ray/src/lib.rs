@@ -12,7 +12,6 @@ mod dashboard;
 mod deployment_config;
 mod failure;
 mod json_tree;
-mod known_keys;
 mod model;
 mod package;
 mod proxy;

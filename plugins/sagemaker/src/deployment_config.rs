@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mlflow_deploy_aws::check_region;
-use mlflow_deploy_plugin_api::{Config, Error, Result, nearest};
+use mlflow_deploy_plugin_api::{Config, Error, Result};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -89,7 +89,7 @@ impl DeploymentConfig {
     }
 
     fn read(config: &Config, known: &[&str]) -> Result<Self> {
-        check_known(config, known)?;
+        config.check_keys(known)?;
         let read: Self = config.parse()?;
         for (name, role) in
             [("execution_role_arn", &read.execution_role_arn), ("assume_role_arn", &read.assume_role_arn)]
@@ -205,22 +205,6 @@ pub(crate) fn tag(name: &str, value: &str) -> Value {
 /// Returns a value as text. Numbers are accepted in the place of their text, as in MLflow.
 fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-/// Fails if a config has a key that is not in `known`.
-///
-/// # Errors
-/// `INVALID_PARAMETER_VALUE`, with the nearest known key.
-pub(crate) fn check_known(config: &Config, known: &[&str]) -> Result<()> {
-    let keys: Map<String, Value> = config.parse()?;
-    let Some(unknown) = keys.keys().find(|key| !known.contains(&key.as_str())) else { return Ok(()) };
-    let similar = nearest(unknown, known.iter().copied());
-    // MLflow's own examples use this name, which its client ignores.
-    let similar = if unknown == "bucket_name" && known.contains(&"bucket") { Some("bucket") } else { similar };
-    let hint = similar.map(|similar| format!("; did you mean `{similar}`?")).unwrap_or_default();
-    let listed =
-        if known.is_empty() { "expected no keys".to_owned() } else { format!("known keys: `{}`", known.join("`, `")) };
-    Err(Error::invalid_parameter(format!("unknown config key `{unknown}`{hint}; {listed}")))
 }
 
 #[cfg(test)]

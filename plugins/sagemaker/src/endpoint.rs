@@ -5,7 +5,6 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::deploy::describe;
-use crate::deployment_config::check_known;
 use crate::record::record;
 use crate::session::Session;
 
@@ -66,7 +65,7 @@ pub(crate) async fn get_with_config(session: &Session, name: &str) -> Result<Val
 
 /// Changes the weights and numbers of instances of variants.
 pub(crate) async fn update(session: &Session, name: &str, config: &Config) -> Result<()> {
-    check_known(config, &["variants"])?;
+    config.check_keys(&["variants"])?;
     let config: UpdateConfig = config.parse()?;
     if config.variants.is_empty() {
         return Err(Error::invalid_parameter("`variants` is empty: expected at least one variant to change"));

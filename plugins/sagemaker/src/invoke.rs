@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::deploy::describe;
-use crate::deployment_config::{check_known, tag};
+use crate::deployment_config::tag;
 use crate::names;
 use crate::place;
 use crate::predict::asynchronous;
@@ -60,7 +60,7 @@ pub(crate) async fn invoke(
     let config = &request.config;
     match request.operation.as_str() {
         "list-tags" => {
-            check_known(config, &[])?;
+            config.check_keys(&[])?;
             Payload::from_json(&tags(session, name).await?)
         }
         "add-tags" => {
@@ -75,7 +75,7 @@ pub(crate) async fn invoke(
             Payload::from_json(&tags(session, name).await?)
         }
         "delete-tags" => {
-            check_known(config, &["names"])?;
+            config.check_keys(&["names"])?;
             #[derive(Deserialize)]
             struct Names {
                 names: Vec<String>,
@@ -85,12 +85,12 @@ pub(crate) async fn invoke(
             Payload::from_json(&tags(session, name).await?)
         }
         "get-scaling" => {
-            check_known(config, &["variant"])?;
+            config.check_keys(&["variant"])?;
             Payload::from_json(&scaling(session, &resource(session, name, config).await?).await?)
         }
         "set-scaling" => set_scaling(session, name, config).await,
         "delete-scaling" => {
-            check_known(config, &["variant"])?;
+            config.check_keys(&["variant"])?;
             let body = scalable(&resource(session, name, config).await?);
             session.json(JsonService::AutoScaling, "DeregisterScalableTarget", &body).await?;
             Ok(Payload::empty())
@@ -153,7 +153,7 @@ async fn scaling(session: &Session, resource: &str) -> Result<Value> {
 }
 
 async fn set_scaling(session: &Session, name: &str, config: &Config) -> Result<Payload> {
-    check_known(config, &["invocations_per_instance", "max_instances", "min_instances", "variant"])?;
+    config.check_keys(&["invocations_per_instance", "max_instances", "min_instances", "variant"])?;
     let read: ScalingConfig = config.parse()?;
     if read.max_instances < read.min_instances || read.max_instances == 0 {
         return Err(Error::invalid_parameter(format!(
@@ -179,7 +179,7 @@ async fn set_scaling(session: &Session, name: &str, config: &Config) -> Result<P
 
 /// Predicts asynchronously. Uploads the inputs unless the config names them, and waits for the output.
 async fn predict_async(session: &Session, name: &str, request: &Invoke, poll_interval: Duration) -> Result<Payload> {
-    check_known(&request.config, &["bucket", "input", "timeout", "wait"])?;
+    request.config.check_keys(&["bucket", "input", "timeout", "wait"])?;
     let config: AsyncConfig = request.config.parse()?;
     let timeout = Duration::try_from_secs_f64(config.timeout).ok().filter(|timeout| !timeout.is_zero());
     let timeout =

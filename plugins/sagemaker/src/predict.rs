@@ -5,7 +5,6 @@ use mlflow_deploy_http::{ChunkStream, Response, prediction, require_inputs, send
 use mlflow_deploy_plugin_api::{Chunks, Config, Error, Payload, Result};
 use serde::Deserialize;
 
-use crate::deployment_config::check_known;
 use crate::event_stream::EventStream;
 use crate::failure::{explained, is_missing, no_endpoint, of_model};
 use crate::session::{Session, input_headers};
@@ -35,7 +34,7 @@ struct PredictConfig {
 /// Returns the headers that the config of a prediction sets.
 pub(crate) fn config_headers(config: &Config) -> Result<HeaderMap> {
     let known = HEADERS.map(|(key, _)| key);
-    check_known(config, &known)?;
+    config.check_keys(&known)?;
     let read: PredictConfig = config.parse()?;
     let values = [
         read.accept,

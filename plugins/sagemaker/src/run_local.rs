@@ -10,7 +10,6 @@ use mlflow_deploy_plugin_api::{Chunks, Error, ErrorCode, Payload, Result, blocki
 use serde::Deserialize;
 use tokio::process::Command;
 
-use crate::deployment_config::check_known;
 use crate::model::Model;
 
 const IMAGE: &str = "mlflow-pyfunc";
@@ -36,7 +35,7 @@ impl Default for LocalConfig {
 /// # Errors
 /// `NOT_IMPLEMENTED` without docker, and `INTERNAL_ERROR` if the container ends with an error.
 pub(crate) async fn run_local(request: RunLocal, chunks: &mut Chunks) -> Result<()> {
-    check_known(&request.config, &["image", "port"])?;
+    request.config.check_keys(&["image", "port"])?;
     let config: LocalConfig = request.config.parse()?;
     if config.image.is_empty() || config.image.starts_with('-') {
         return Err(Error::invalid_parameter(
