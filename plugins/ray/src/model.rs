@@ -1,17 +1,13 @@
 //! A model that is deployed: where its replicas read it from, and the package that is uploaded for it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use mlflow_deploy_model_uri::{ModelUri, Tracking, fetch, redact_uri};
-use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, blocking, file};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use mlflow_deploy_model_uri::{ModelUri, PythonFunction, Tracking, fetch, redact_uri};
+use mlflow_deploy_plugin_api::{Error, ErrorCode, Result, blocking};
+use serde_json::{Value, json};
 
 use crate::deployment_config::ModelSource;
 use crate::package::{MODEL_FOLDER, Package};
-
-/// The maximum size of the file `MLmodel`, in bytes.
-const MAX_MLMODEL: u64 = 16 << 20;
 
 /// The flavor that every model for this target has.
 const FLAVOR: &str = "python_function";
@@ -84,7 +80,7 @@ impl Model {
         };
         let source = parsed.map_or_else(|| uri.to_owned(), |parsed| parsed.to_string());
         blocking(move || {
-            let python_version = check(&folder)?;
+            let python_version = PythonFunction::read(&folder, "Ray needs")?.python_version;
             let package = Package::new(Some(&folder))?;
             drop(downloads);
             Ok(Self { read_from: MODEL_FOLDER.to_owned(), source, version, python_version, package })
@@ -123,39 +119,6 @@ impl Model {
     }
 }
 
-/// The parts of the file `MLmodel` that this plugin reads.
-#[derive(Deserialize)]
-struct Mlmodel {
-    #[serde(default)]
-    flavors: Map<String, Value>,
-}
-
-/// Checks that a folder has a model of the flavor `python_function`. Returns the version of Python that saved it.
-fn check(folder: &Path) -> Result<Option<String>> {
-    let path = folder.join("MLmodel");
-    let shown = folder.display();
-    if folder.is_file() {
-        return Err(Error::invalid_parameter(format!("`{shown}` is a file: expected the folder of an MLflow model")));
-    }
-    let text = file::read_text(&path, MAX_MLMODEL).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Error::invalid_parameter(format!(
-            "`{shown}` is not an MLflow model: it has no file `MLmodel`; specify the folder that MLflow saved or logged"
-        )),
-        _ => Error::invalid_parameter(format!("failed to read `{}`: {error}", path.display())),
-    })?;
-    let options = serde_saphyr::options! { with_snippet: false };
-    let mlmodel: Mlmodel = serde_saphyr::from_str_with_options(&text, options)
-        .map_err(|error| Error::invalid_parameter(format!("failed to read `{}`: {error}", path.display())))?;
-    let Some(flavor) = mlmodel.flavors.get(FLAVOR) else {
-        let flavors: Vec<_> = mlmodel.flavors.keys().map(String::as_str).collect();
-        return Err(Error::invalid_parameter(format!(
-            "the model `{shown}` has no flavor `{FLAVOR}`, which Ray needs, but {flavors:?}: save it with MLflow's function \
-             for its library, or with `mlflow.pyfunc.save_model`"
-        )));
-    };
-    Ok(flavor["python_version"].as_str().map(str::to_owned))
-}
-
 /// Adds to the error of a URI that only the cluster can read the setting with which the cluster reads it.
 fn advised(uri: &str, error: Error) -> Error {
     let scheme = uri.split_once("://").map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
@@ -171,26 +134,6 @@ fn advised(uri: &str, error: Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_model_needs_the_flavor_python_function() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("MLmodel");
-        let read = |text: &str| {
-            std::fs::write(&file, text).unwrap();
-            check(folder.path()).map_err(|error| error.message().to_owned())
-        };
-        let model = "flavors:\n  python_function:\n    python_version: 3.11.7\n";
-        assert_eq!(read(model).unwrap().as_deref(), Some("3.11.7"));
-        assert!(
-            read("flavors:\n  onnx: {}\n")
-                .unwrap_err()
-                .contains("no flavor `python_function`, which Ray needs, but [\"onnx\"]")
-        );
-        assert!(read(":").unwrap_err().starts_with("failed to read `"));
-        std::fs::remove_file(&file).unwrap();
-        assert!(check(folder.path()).unwrap_err().message().contains("it has no file `MLmodel`"));
-    }
 
     #[test]
     fn a_cluster_of_another_python_is_rejected() {

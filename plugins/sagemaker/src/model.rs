@@ -1,15 +1,10 @@
 //! The model that is deployed: fetched to a temporary folder, and checked.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use mlflow_deploy_model_uri::{ModelUri, Tracking, fetch};
-use mlflow_deploy_plugin_api::{Error, Result, blocking, file};
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use mlflow_deploy_model_uri::{ModelUri, PythonFunction, Tracking, fetch};
+use mlflow_deploy_plugin_api::{Error, Result, blocking};
 use tempfile::TempDir;
-
-/// The maximum size of the file `MLmodel`, in bytes.
-const MAX_MLMODEL: u64 = 16 << 20;
 
 /// The flavor that every model for this target has.
 const FLAVOR: &str = "python_function";
@@ -25,14 +20,6 @@ pub(crate) struct Model {
     pub(crate) flavor: &'static str,
     /// The folder of the download, which is deleted with this value.
     _download: TempDir,
-}
-
-/// The parts of the file `MLmodel` that this plugin reads.
-#[derive(Deserialize)]
-struct Mlmodel {
-    #[serde(default)]
-    flavors: Map<String, Value>,
-    mlflow_version: Option<String>,
 }
 
 impl Model {
@@ -56,33 +43,7 @@ impl Model {
             (fetch(&parsed, tracking, &download.path().join("model")).await?.path, parsed.to_string())
         };
         let checked = folder.clone();
-        let mlflow_version = blocking(move || check(&checked)).await?;
-        Ok(Self { folder, source, mlflow_version, flavor: FLAVOR, _download: download })
+        let read = blocking(move || PythonFunction::read(&checked, "MLflow's containers need")).await?;
+        Ok(Self { folder, source, mlflow_version: read.mlflow_version, flavor: FLAVOR, _download: download })
     }
-}
-
-/// Checks that a folder has a model of the flavor `python_function`. Returns the version of MLflow that saved it.
-fn check(folder: &Path) -> Result<Option<String>> {
-    let path = folder.join("MLmodel");
-    let shown = folder.display();
-    if folder.is_file() {
-        return Err(Error::invalid_parameter(format!("`{shown}` is a file: expected the folder of an MLflow model")));
-    }
-    let text = file::read_text(&path, MAX_MLMODEL).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => Error::invalid_parameter(format!(
-            "`{shown}` is not an MLflow model: it has no file `MLmodel`; specify the folder that MLflow saved or logged"
-        )),
-        _ => Error::invalid_parameter(format!("failed to read `{}`: {error}", path.display())),
-    })?;
-    let options = serde_saphyr::options! { with_snippet: false };
-    let mlmodel: Mlmodel = serde_saphyr::from_str_with_options(&text, options)
-        .map_err(|error| Error::invalid_parameter(format!("failed to read `{}`: {error}", path.display())))?;
-    if !mlmodel.flavors.contains_key(FLAVOR) {
-        let flavors: Vec<_> = mlmodel.flavors.keys().map(String::as_str).collect();
-        return Err(Error::invalid_parameter(format!(
-            "the model `{shown}` has no flavor `{FLAVOR}`, which MLflow's containers need, but {flavors:?}: save it with \
-             MLflow's function for its library, or with `mlflow.pyfunc.save_model`"
-        )));
-    }
-    Ok(mlmodel.mlflow_version)
 }

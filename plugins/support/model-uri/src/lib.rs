@@ -10,6 +10,7 @@ mod listing;
 mod name;
 mod presigned;
 mod progress;
+mod python_function;
 mod ranges;
 mod resolve;
 mod rest;
@@ -24,5 +25,6 @@ mod unity_catalog;
 mod uri;
 
 pub use fetch::{Fetched, fetch};
+pub use python_function::PythonFunction;
 pub use tracking::{Tracking, TrackingOptions};
 pub use uri::{ModelUri, redact_uri};
