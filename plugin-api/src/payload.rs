@@ -1,5 +1,6 @@
 //! The inputs and results of operations: bytes with a media type.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Serialize;
@@ -30,14 +31,18 @@ pub const JSON: &str = "application/json";
 /// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Payload {
-    pub(crate) content_type: String,
+    pub(crate) content_type: Cow<'static, str>,
     pub(crate) bytes: Vec<u8>,
 }
 
 impl Payload {
     /// Returns a payload with this media type and these bytes.
-    pub fn new(content_type: impl Into<String>, bytes: impl Into<Vec<u8>>) -> Self {
-        Self { content_type: content_type.into(), bytes: bytes.into() }
+    pub fn new(content_type: impl Into<String> + AsRef<str>, bytes: impl Into<Vec<u8>>) -> Self {
+        let content_type = match content_type.as_ref() {
+            JSON => Cow::Borrowed(JSON),
+            _ => Cow::Owned(content_type.into()),
+        };
+        Self { content_type, bytes: bytes.into() }
     }
 
     /// Returns a payload without bytes, for an operation without a result.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Config, Error, Payload};
+use crate::{Config, Error, JSON, Payload};
 
 /// Declares the struct for the arguments of an operation.
 macro_rules! arguments {
@@ -13,10 +13,10 @@ macro_rules! arguments {
         #[serde(default)]
         #[expect(clippy::exhaustive_structs, reason = "callers may name its fields, with `..Default::default()`")]
         pub struct $name {
-            $($(#[$attribute])* pub $field: $type,)*
+            $($(#[$attribute])* #[serde(skip_serializing_if = "Argument::is_absent")] pub $field: $type,)*
             $(
                 /// The inputs. The head of the request holds only their media type, and the body holds their bytes.
-                #[serde(rename = "content_type", with = "content_type")]
+                #[serde(rename = "content_type", with = "content_type", skip_serializing_if = "Argument::is_absent")]
                 pub $inputs: Payload,
             )?
         }
@@ -378,6 +378,37 @@ impl RunLocal {
     /// caller also sets [`target_uri`](Self::target_uri), unless it calls `run_local` of a target.
     pub fn new(name: impl Into<String>, model_uri: impl Into<String>) -> Self {
         Self { name: name.into(), model_uri: model_uri.into(), ..Self::default() }
+    }
+}
+
+/// The value of an argument. A reader takes a missing key for the absent value, so a head lacks it.
+trait Argument {
+    fn is_absent(&self) -> bool;
+}
+
+impl Argument for String {
+    /// Returns false: an argument with the type `String` is a required one.
+    fn is_absent(&self) -> bool {
+        false
+    }
+}
+
+impl Argument for Option<String> {
+    fn is_absent(&self) -> bool {
+        self.is_none()
+    }
+}
+
+impl Argument for Config {
+    fn is_absent(&self) -> bool {
+        self.is_empty()
+    }
+}
+
+impl Argument for Payload {
+    /// Returns true for JSON, the default media type.
+    fn is_absent(&self) -> bool {
+        self.content_type == JSON
     }
 }
 

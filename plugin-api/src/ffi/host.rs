@@ -74,7 +74,7 @@ fn head_of(payload: &Payload) -> Vec<u8> {
     if payload.content_type == JSON {
         return Vec::new();
     }
-    serde_json::to_vec(&ReplyHead { content_type: Some(payload.content_type.as_str().into()) })
+    serde_json::to_vec(&ReplyHead { content_type: Some(payload.content_type().into()) })
         .expect("a reply's head consists of a string")
 }
 

@@ -31,7 +31,7 @@ async fn an_error_after_some_chunks_is_the_last_item() {
     let client = open(&plugin, "probe").await.unwrap();
     let mut chunks = client.predict_stream(&stream("fail", "first"), None).unwrap();
     let first = chunks.next().await.unwrap().unwrap();
-    assert_eq!((first.content_type.as_str(), first.bytes.as_slice()), ("text/plain", b"first".as_slice()));
+    assert_eq!((first.content_type(), first.bytes.as_slice()), ("text/plain", b"first".as_slice()));
     let error = chunks.next().await.unwrap().unwrap_err();
     assert_eq!(error, Error::new(ErrorCode::RESOURCE_EXHAUSTED, "enough").retryable());
     assert!(chunks.next().await.is_none());
