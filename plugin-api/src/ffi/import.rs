@@ -17,7 +17,7 @@ use super::head::OpenHead;
 use super::in_flight::{Caller, InFlight, OpenClient, RemoteInstance, next_id};
 use super::pending::{Parts, Pending, Receiver};
 use super::records;
-use super::stream::{RemoteStream, WINDOW};
+use super::stream::{FIRST_WINDOW, RemoteStream};
 use super::table::Table;
 use super::transport::{HostCallbacks, PluginTransport, Request, Slot};
 use crate::args::{Arguments, Predict, PredictStream, RunLocal};
@@ -120,7 +120,11 @@ impl RemotePlugin {
     /// `NOT_IMPLEMENTED` if the plugin does not support `run_local`.
     pub fn run_local(&self, arguments: &RunLocal) -> Result<RemoteStream> {
         let head = to_json(arguments)?;
-        self.0.stream(Slot::RunLocal, Caller::Plugin, &Request { head: &head, credit: WINDOW, ..Request::default() })
+        self.0.stream(
+            Slot::RunLocal,
+            Caller::Plugin,
+            &Request { head: &head, credit: FIRST_WINDOW, ..Request::default() },
+        )
     }
 
     /// Shuts the instance down. Returns after all calls have their replies and all clients are closed.
@@ -208,7 +212,7 @@ impl RemoteClient {
         let open = self.open()?;
         let head = to_json(arguments)?;
         let timeout_ms = milliseconds(timeout);
-        let request = Request { head: &head, body: &arguments.inputs.bytes, credit: WINDOW, timeout_ms };
+        let request = Request { head: &head, body: &arguments.inputs.bytes, credit: FIRST_WINDOW, timeout_ms };
         let instance = Arc::clone(&open.instance);
         instance.stream(Slot::Operation(Operation::PredictStream), Caller::Client(open), &request)
     }
@@ -272,7 +276,8 @@ impl Answer {
         self.read(reply)
     }
 
-    fn read(&self, reply: Result<Result<Parts>, oneshot::error::RecvError>) -> Result<Parts> {
+    fn read(&mut self, reply: Result<Result<Parts>, oneshot::error::RecvError>) -> Result<Parts> {
+        self.call.end();
         reply.map_err(|_dropped| Error::internal(format!("the host lost the reply to {:?}", self.call)))?
     }
 }

@@ -73,7 +73,7 @@ impl RemoteInstance {
         }
         let (id, client) = (next_id(), caller.client());
         self.pending.insert(id, Waiting { client, credit: request.credit, receiver });
-        let call = InFlight { instance: Arc::clone(self), id, caller };
+        let call = InFlight { instance: Arc::clone(self), id, caller, has_ended: false };
         self.plugin.call(slot, client, id, request);
         Ok(call)
     }
@@ -126,6 +126,7 @@ pub(super) struct InFlight {
     pub(super) instance: Arc<RemoteInstance>,
     id: u64,
     pub(super) caller: Caller,
+    has_ended: bool,
 }
 
 impl InFlight {
@@ -147,8 +148,16 @@ impl InFlight {
         self.instance.plugin.cancel(self.id);
     }
 
-    /// Cancels the call, and discards the reply that the plugin sends later.
-    pub(super) fn abandon(&self) {
+    /// Notes that the caller has the reply, so that nothing has to be cancelled.
+    pub(super) fn end(&mut self) {
+        self.has_ended = true;
+    }
+
+    /// Cancels the call, and discards the reply that the plugin sends later. Does nothing if the call has ended.
+    pub(super) fn abandon(&mut self) {
+        if std::mem::replace(&mut self.has_ended, true) {
+            return;
+        }
         // If the client opens nevertheless, it is closed when the reply arrives.
         let undo = match self.caller {
             Caller::Opening(client) => {

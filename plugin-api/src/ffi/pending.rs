@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use foldhash::fast::RandomState;
 use tokio::sync::{mpsc, oneshot};
 
 use super::abi::{STATUS_ERROR, STATUS_OK};
@@ -20,7 +21,7 @@ pub(super) type EventListener = Arc<dyn Fn(u64, Level, Event) + Send + Sync>;
 
 /// The calls of one plugin that have no reply yet.
 pub(super) struct Pending {
-    calls: Mutex<HashMap<u64, Waiting>>,
+    calls: Mutex<HashMap<u64, Waiting, RandomState>>,
     listener: EventListener,
 }
 
@@ -94,7 +95,7 @@ impl Pending {
         ended.into_iter().filter_map(|(call, receiver)| receiver.end(Err(error.clone())).then_some(call)).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Waiting>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Waiting, RandomState>> {
         sync::lock(&self.calls)
     }
 
@@ -195,6 +196,11 @@ impl Parts {
     /// Returns true if the status says that the call succeeded.
     pub(super) fn is_ok(&self) -> bool {
         self.status == STATUS_OK
+    }
+
+    /// Returns the number of bytes of the body.
+    pub(super) fn size(&self) -> usize {
+        self.body.len()
     }
 
     /// Parses a reply or a chunk. Returns its payload, or the error in it.
