@@ -14,25 +14,26 @@
 use std::cell::RefCell;
 use std::future::pending;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::task::Waker;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 
+use crate::chunks::ChunkReceiver;
 pub use crate::event::{Event, Level};
-use crate::{Deadline, Error, Redactor, sync};
+use crate::ffi::Host;
+use crate::{Deadline, Error, Payload, Redactor, sync};
 
-/// The function that receives the events of a call.
-type CallListener = Box<dyn Fn(Level, &Event) + Send + Sync>;
-
-/// The state of a call that the code of the operation can access.
+/// The state of a running call, in one allocation.
 pub(crate) struct Context {
+    id: u64,
+    host: Host,
     pub(crate) deadline: Option<Deadline>,
-    pub(crate) listener: CallListener,
     pub(crate) cancellation: Cancellation,
     pub(crate) secrets: CallSecrets,
-    #[cfg(feature = "host")]
-    pub(crate) host: crate::ffi::Host,
+    pub(crate) stop: CancelHandle,
+    pub(crate) credit: Semaphore,
 }
 
 /// The secrets that are redacted in the events of the call and in its error.
@@ -88,11 +89,63 @@ impl Cancellation {
     }
 }
 
+/// A handle that stops a task from outside, before it starts or while it runs.
+#[derive(Default)]
+pub(crate) struct CancelHandle {
+    error: OnceLock<Error>,
+    waker: Mutex<Option<Waker>>,
+}
+
+impl CancelHandle {
+    /// Ends the task with this error. Does nothing if the task has already ended or was stopped before.
+    pub(crate) fn stop(&self, error: Error) {
+        if self.error.set(error).is_ok() {
+            let waker = sync::lock(&self.waker).take();
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+
+    /// Returns the error with which the task was stopped; `None` if it was not stopped.
+    pub(crate) fn error(&self) -> Option<&Error> {
+        self.error.get()
+    }
+
+    /// Stores the waker, then returns the error that the task was stopped with, if any. Because of this order, a stop
+    /// between the two steps wakes the task.
+    pub(crate) fn poll(&self, waker: &Waker) -> Option<&Error> {
+        let mut stored = sync::lock(&self.waker);
+        if !stored.as_ref().is_some_and(|stored| stored.will_wake(waker)) {
+            *stored = Some(waker.clone());
+        }
+        drop(stored);
+        self.error()
+    }
+}
+
 thread_local! {
     static CURRENT: RefCell<Option<Arc<Context>>> = const { RefCell::new(None) };
 }
 
 impl Context {
+    /// Returns the state of a call that begins. The host accepts `credit` chunks.
+    pub(crate) fn new(id: u64, host: Host, deadline: Option<Deadline>, credit: u32) -> Self {
+        Self {
+            id,
+            host,
+            deadline,
+            cancellation: Cancellation::default(),
+            secrets: CallSecrets::default(),
+            stop: CancelHandle::default(),
+            credit: Semaphore::new(credit as usize),
+        }
+    }
+
+    fn send_event(&self, level: Level, event: &Event) {
+        self.host.event(self.id, level, event);
+    }
+
     /// Runs `work` with this call as the current one.
     pub(crate) fn enter<T>(self: &Arc<Self>, work: impl FnOnce() -> T) -> T {
         /// Makes the previous call the current one again, even if `work` panics.
@@ -109,6 +162,16 @@ impl Context {
     /// Returns the call that this thread works on, or `None` outside of a call.
     pub(crate) fn current() -> Option<Arc<Self>> {
         CURRENT.with_borrow(Clone::clone)
+    }
+}
+
+impl ChunkReceiver for Context {
+    fn credit(&self) -> &Semaphore {
+        &self.credit
+    }
+
+    fn receive(&self, chunk: Payload) {
+        self.host.chunk(self.id, &chunk);
     }
 }
 
@@ -186,14 +249,14 @@ pub fn progress(done: f64, message: impl Into<String>) {
 pub fn isolated_self() -> Option<crate::ffi::RemotePlugin> {
     let context = Context::current()?;
     let host = context.host;
-    crate::ffi::isolated_self(&host, move |_call, level, event| (context.listener)(level, &event))
+    crate::ffi::isolated_self(&host, move |_call, level, event| context.send_event(level, &event))
 }
 
 fn tell(level: Level, event: Event) {
     match Context::current() {
         Some(context) => {
             let event = Event { message: context.secrets.hide(event.message), ..event };
-            (context.listener)(level, &event);
+            context.send_event(level, &event);
         }
         None => crate::ffi::outside_call::tell(level, &event),
     }

@@ -21,15 +21,21 @@ use crate::{Error, ErrorCode, Payload, Result};
 ///     Ok(())
 /// }
 /// ```
-pub struct Chunks {
-    emit: Box<dyn FnMut(Payload) + Send>,
-    credit: Arc<Semaphore>,
+pub struct Chunks(Arc<dyn ChunkReceiver>);
+
+/// The receiver of a stream's chunks: the host, or a test.
+pub(crate) trait ChunkReceiver: Send + Sync {
+    /// Returns a semaphore with a permit for each chunk that the receiver accepts.
+    fn credit(&self) -> &Semaphore;
+
+    /// Takes a chunk. The sender has used up a permit of the credit.
+    fn receive(&self, chunk: Payload);
 }
 
 impl Chunks {
-    /// Returns a sender that passes chunks to `emit`. Each chunk uses up one permit of `credit`.
-    pub(crate) fn new(emit: impl FnMut(Payload) + Send + 'static, credit: Arc<Semaphore>) -> Self {
-        Self { emit: Box::new(emit), credit }
+    /// Returns a sender that passes chunks to `receiver`.
+    pub(crate) fn new(receiver: Arc<dyn ChunkReceiver>) -> Self {
+        Self(receiver)
     }
 
     /// Waits until the caller accepts a chunk, then sends the chunk.
@@ -37,15 +43,15 @@ impl Chunks {
     /// # Errors
     /// `CANCELLED` if the caller has dropped the stream.
     pub async fn send(&mut self, chunk: Payload) -> Result<()> {
-        let permit = self.credit.acquire().await;
+        let permit = self.0.credit().acquire().await;
         permit.map_err(|_closed| Error::new(ErrorCode::CANCELLED, "the caller dropped the stream"))?.forget();
-        (self.emit)(chunk);
+        self.0.receive(chunk);
         Ok(())
     }
 }
 
 impl fmt::Debug for Chunks {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Chunks({} in credit)", self.credit.available_permits())
+        write!(formatter, "Chunks({} in credit)", self.0.credit().available_permits())
     }
 }

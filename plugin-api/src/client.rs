@@ -5,7 +5,7 @@ use crate::args::{
     ListDeployments, ListEndpoints, Predict, PredictStream, RunLocal, UpdateDeployment, UpdateEndpoint,
 };
 use crate::ffi::not_implemented::NotImplemented;
-use crate::{Chunks, ClientOptions, Payload, Result, TargetUri};
+use crate::{Chunks, ClientOptions, Operation, Payload, Result, TargetUri};
 
 /// A connection to one target, with one set of options.
 ///
@@ -18,6 +18,14 @@ use crate::{Chunks, ClientOptions, Payload, Result, TargetUri};
 ///
 /// Source of all but `connect` and `invoke`: `mlflow.deployments.BaseDeploymentClient`.
 pub trait DeploymentClient: Sized + Send + Sync + 'static {
+    /// The operations that often complete without waiting, such as a computation of some microseconds. Their calls start
+    /// on the host's calling thread: an operation that completes there is answered without a change of threads. An
+    /// operation that waits continues on the plugin's runtime.
+    ///
+    /// The host's thread waits meanwhile, and the [contract](crate::contract) allows 50 ms. Such an operation runs longer
+    /// work with [`blocking`](crate::blocking).
+    const INLINE: &'static [Operation] = &[];
+
     /// Creates a client from the target URI and the client's options. The implementation need not contact the server.
     ///
     /// # Errors

@@ -9,12 +9,15 @@
 
 use mlflow_deploy_plugin_api::args::{GetEndpoint, ListEndpoints, Predict, PredictStream};
 use mlflow_deploy_plugin_api::{
-    Chunks, ClientOptions, DeploymentClient, Error, ErrorCode, JSON, Payload, Result, TargetUri, export_plugin,
+    Chunks, ClientOptions, DeploymentClient, Error, ErrorCode, JSON, Operation, Payload, Result, TargetUri,
+    export_plugin,
 };
 
 struct Echo;
 
 impl DeploymentClient for Echo {
+    const INLINE: &'static [Operation] = &[Operation::Predict];
+
     async fn connect(_target: TargetUri, _options: ClientOptions) -> Result<Self> {
         Ok(Self)
     }

@@ -119,12 +119,12 @@ unsafe fn begin<C: DeploymentClient, H: DeserializeOwned>(
         let request = unsafe { AbiRequest::copy_known(request) }
             .ok_or_else(|| Error::invalid_parameter("invalid request: it is NULL or too small"))?;
         // SAFETY: the head is readable until the slot returns.
-        let head = unsafe { request.head.copy() }.ok_or_else(null_slice)?;
+        let head = unsafe { request.head.bytes() }.ok_or_else(null_slice)?;
         // SAFETY: the body is readable until the slot returns.
         let body = unsafe { request.body.copy() }.ok_or_else(null_slice)?;
-        let head = arguments(&head)?;
+        let head = arguments(head)?;
         let deadline = Deadline::from_timeout_ms(request.timeout_ms);
-        start(instance, CallParams { call, client, credit: request.credit, deadline }, head, body)
+        start(instance, CallParams { call, client, credit: request.credit, deadline, is_inline: false }, head, body)
     });
     match started {
         Ok(Ok(())) => {}
@@ -184,6 +184,7 @@ unsafe fn operation<C: DeploymentClient, A: Arguments>(
             inputs.bytes = body;
         }
         let client = instance.client(order.client)?;
+        let order = CallParams { is_inline: C::INLINE.contains(&A::OPERATION), ..order };
         instance.start(order, move |mut chunks| async move { arguments.answer(&client.value, &mut chunks).await });
         Ok(())
     };

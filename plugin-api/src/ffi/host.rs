@@ -49,7 +49,7 @@ impl Host {
     }
 
     /// Sends one chunk of a stream to the host.
-    pub(super) fn chunk(&self, call: u64, chunk: &Payload) {
+    pub(crate) fn chunk(&self, call: u64, chunk: &Payload) {
         let head = head_of(chunk);
         let (head, body) = (AbiSlice::lend(&head), AbiSlice::lend(&chunk.bytes));
         if let Some(send) = self.0.chunk {
@@ -59,7 +59,7 @@ impl Host {
     }
 
     /// Sends an event to the host; `call` is 0 if the event belongs to no call.
-    pub(super) fn event(&self, call: u64, level: Level, event: &Event) {
+    pub(crate) fn event(&self, call: u64, level: Level, event: &Event) {
         let json = serde_json::to_vec(event).expect("an event consists of a string and a number");
         if let Some(send) = self.0.event {
             // SAFETY: the host passed this function with its `ctx`; the slice outlives the call.

@@ -4,17 +4,19 @@
 //! host or the plugin runs.
 
 use std::collections::{HashMap, VecDeque};
+use std::io;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
-use tokio::sync::{Notify, Semaphore};
+use foldhash::fast::RandomState;
+use tokio::sync::Notify;
 
 use super::catch_unwind::catch_panic;
 use super::host::Host;
 use super::outside_call;
 use super::runtime::{Runtime, within};
-use super::task::{CancelHandle, Outcome, Task};
-use crate::call::{CallSecrets, Cancellation, Context};
+use super::task::{Outcome, Task};
+use crate::call::Context;
 use crate::event::{Event, Level};
 use crate::{Chunks, Deadline, Error, ErrorCode, Payload, Result, sync};
 
@@ -32,8 +34,8 @@ pub(super) struct Instance<C> {
 }
 
 struct InstanceState<C> {
-    clients: HashMap<u64, Arc<Client<C>>>,
-    calls: HashMap<u64, RunningCall>,
+    clients: HashMap<u64, Arc<Client<C>>, RandomState>,
+    calls: HashMap<u64, RunningCall, RandomState>,
     early_cancels: VecDeque<u64>,
     shut_down: bool,
 }
@@ -46,8 +48,7 @@ pub(super) struct Client<C> {
 
 struct RunningCall {
     client: u64,
-    stop: Arc<CancelHandle>,
-    credit: Arc<Semaphore>,
+    context: Arc<Context>,
 }
 
 /// The parameters of a call apart from its arguments.
@@ -58,6 +59,8 @@ pub(super) struct CallParams {
     pub(super) client: u64,
     pub(super) credit: u32,
     pub(super) deadline: Option<Deadline>,
+    /// True if the future of the call is first polled on the calling thread.
+    pub(super) is_inline: bool,
 }
 
 impl<C: Send + Sync + 'static> Instance<C> {
@@ -68,8 +71,8 @@ impl<C: Send + Sync + 'static> Instance<C> {
             process: std::process::id(),
             runtime: Runtime::default(),
             state: Mutex::new(InstanceState {
-                clients: HashMap::new(),
-                calls: HashMap::new(),
+                clients: HashMap::default(),
+                calls: HashMap::default(),
                 early_cancels: VecDeque::new(),
                 shut_down: false,
             }),
@@ -84,38 +87,28 @@ impl<C: Send + Sync + 'static> Instance<C> {
         F: Future<Output = Result<Payload>> + Send,
     {
         let host = self.host;
-        if let Err(error) = self.runtime.prepare() {
-            let message = format!("failed to start the plugin's runtime: {error}");
-            return host.reply(order.call, Err(Error::internal(message)));
-        }
-        let stop = Arc::<CancelHandle>::default();
-        let credit = Arc::new(Semaphore::new(order.credit as usize));
-        if let Err(error) = self
-            .register(order, RunningCall { client: order.client, stop: Arc::clone(&stop), credit: Arc::clone(&credit) })
-        {
+        let runtime = match self.runtime.handle() {
+            Ok(runtime) => runtime,
+            Err(error) => return host.reply(order.call, Err(Error::internal(not_started(&error)))),
+        };
+        let context = Arc::new(Context::new(order.call, host, order.deadline, order.credit));
+        if let Err(error) = self.register(order, Arc::clone(&context)) {
             return host.reply(order.call, Err(error));
         }
-        let context = Arc::new(Context {
-            deadline: order.deadline,
-            listener: Box::new(move |level, event| host.event(order.call, level, event)),
-            cancellation: Cancellation::default(),
-            secrets: CallSecrets::default(),
-            #[cfg(feature = "host")]
-            host,
-        });
-        let chunks = Chunks::new(move |chunk| host.chunk(order.call, &chunk), credit);
+        let chunks = Chunks::new(Arc::<Context>::clone(&context));
         let finish = move |outcome| self.finish(order, outcome);
         // The future is created inside of the task, so that a panic before its first await is caught as well.
         let work = async move { within(order.deadline, pin!(work(chunks))).await };
-        let task = Task::new(work, stop, context, finish);
-        if let Err(error) = self.runtime.spawn(task) {
-            host.event(order.call, Level::Error, &event(format!("failed to start the plugin's runtime: {error}")));
+        let task = Task::new(work, context, finish);
+        let started = if order.is_inline { runtime.poll_then_spawn(task) } else { runtime.spawn(task) };
+        if let Err(error) = started {
+            host.event(order.call, Level::Error, &event(not_started(&error)));
         }
     }
 
     /// Registers a call as running. Fails if the process has forked, the call was cancelled, the plugin was shut down,
     /// or the client has panicked.
-    fn register(&self, order: CallParams, call: RunningCall) -> Result<()> {
+    fn register(&self, order: CallParams, context: Arc<Context>) -> Result<()> {
         self.fail_after_fork()?;
         let mut state = self.lock();
         if let Some(position) = state.early_cancels.iter().position(|early| *early == order.call) {
@@ -129,7 +122,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
         if let Some(message) = state.clients.get(&order.client).and_then(|client| client.panicked.get()) {
             return Err(panicked(message));
         }
-        state.calls.insert(order.call, call);
+        state.calls.insert(order.call, RunningCall { client: order.client, context });
         Ok(())
     }
 
@@ -140,8 +133,8 @@ impl<C: Send + Sync + 'static> Instance<C> {
             Outcome::Panicked(message) => {
                 let error = panicked(&message);
                 let stopped = self.lock().poison(order, &message);
-                for stop in stopped {
-                    stop.stop(error.clone());
+                for call in stopped {
+                    call.stop.stop(error.clone());
                 }
                 Err(error)
             }
@@ -156,7 +149,7 @@ impl<C: Send + Sync + 'static> Instance<C> {
     /// meantime.
     pub(super) fn keep(&self, order: CallParams, value: C) -> Result<()> {
         let mut state = self.lock();
-        let stopped = state.calls.get(&order.call).and_then(|call| call.stop.error().cloned());
+        let stopped = state.calls.get(&order.call).and_then(|call| call.context.stop.error().cloned());
         if let Some(error) = stopped.or_else(|| state.shut_down.then(cancelled)) {
             drop(state);
             return Err(error);
@@ -183,8 +176,8 @@ impl<C: Send + Sync + 'static> Instance<C> {
                 self.report_panic("closing a client", &message);
             }
         };
-        if let Err(error) = self.runtime.spawn(dropping) {
-            self.host.event(0, Level::Error, &event(format!("failed to start the plugin's runtime: {error}")));
+        if let Err(error) = self.runtime.handle().and_then(|runtime| runtime.spawn(dropping)) {
+            self.host.event(0, Level::Error, &event(not_started(&error)));
         }
     }
 
@@ -194,11 +187,11 @@ impl<C: Send + Sync + 'static> Instance<C> {
             return;
         }
         let mut state = self.lock();
-        let stop = state.calls.get(&call).map(|call| Arc::clone(&call.stop));
-        match stop {
-            Some(stop) => {
+        let running = state.calls.get(&call).map(|call| Arc::clone(&call.context));
+        match running {
+            Some(running) => {
                 drop(state);
-                stop.stop(cancelled());
+                running.stop.stop(cancelled());
             }
             None => {
                 if state.early_cancels.len() == MAX_EARLY_CANCELS {
@@ -214,9 +207,9 @@ impl<C: Send + Sync + 'static> Instance<C> {
         if self.has_forked() {
             return;
         }
-        let credit = self.lock().calls.get(&call).map(|call| Arc::clone(&call.credit));
-        if let Some(credit) = credit {
-            credit.add_permits(chunks as usize);
+        let running = self.lock().calls.get(&call).map(|call| Arc::clone(&call.context));
+        if let Some(running) = running {
+            running.credit.add_permits(chunks as usize);
         }
     }
 
@@ -231,11 +224,11 @@ impl<C: Send + Sync + 'static> Instance<C> {
             return self.host.reply(call, Ok(Payload::empty()));
         }
         outside_call::remove(self.host);
-        let stops: Vec<_> = state.calls.values().map(|call| Arc::clone(&call.stop)).collect();
+        let running: Vec<_> = state.calls.values().map(|call| Arc::clone(&call.context)).collect();
         let clients: Vec<_> = state.clients.drain().map(|(_, client)| client).collect();
         drop(state);
-        for stop in stops {
-            stop.stop(cancelled());
+        for call in running {
+            call.stop.stop(cancelled());
         }
         let closing = async move {
             loop {
@@ -254,8 +247,8 @@ impl<C: Send + Sync + 'static> Instance<C> {
             self.host.reply(call, Ok(Payload::empty()));
             self.runtime.shut_down();
         };
-        if let Err(error) = self.runtime.spawn(closing) {
-            self.host.reply(call, Err(Error::internal(format!("failed to start the plugin's runtime: {error}"))));
+        if let Err(error) = self.runtime.handle().and_then(|runtime| runtime.spawn(closing)) {
+            self.host.reply(call, Err(Error::internal(not_started(&error))));
         }
     }
 
@@ -285,12 +278,12 @@ impl<C: Send + Sync + 'static> Instance<C> {
 }
 
 impl<C> InstanceState<C> {
-    /// Marks the client of a call as panicked. Returns the handles that stop all calls of the client.
-    fn poison(&self, order: CallParams, message: &str) -> Vec<Arc<CancelHandle>> {
+    /// Marks the client of a call as panicked. Returns all calls of the client.
+    fn poison(&self, order: CallParams, message: &str) -> Vec<Arc<Context>> {
         let Some(poisoned) = self.clients.get(&order.client) else { return Vec::new() };
         let first = poisoned.panicked.set(message.to_owned()).is_ok();
         let same_client = |call: &&RunningCall| first && call.client == order.client;
-        self.calls.values().filter(same_client).map(|call| Arc::clone(&call.stop)).collect()
+        self.calls.values().filter(same_client).map(|call| Arc::clone(&call.context)).collect()
     }
 }
 
@@ -301,6 +294,10 @@ fn cancelled() -> Error {
 /// Returns the error of a call that panicked, or whose client panicked before.
 pub(super) fn panicked(message: &str) -> Error {
     Error::new(ErrorCode::PLUGIN_PANICKED, format!("the plugin panicked: {message}"))
+}
+
+fn not_started(error: &io::Error) -> String {
+    format!("failed to start the plugin's runtime: {error}")
 }
 
 fn event(message: String) -> Event {

@@ -78,7 +78,6 @@ mod transport;
 #[cfg(feature = "host")]
 mod validate;
 
-#[cfg(feature = "host")]
 pub(crate) use host::Host;
 #[cfg(feature = "host")]
 pub use import::{RemoteClient, RemotePlugin};

@@ -35,10 +35,11 @@ mod pooled {
     use std::panic::resume_unwind;
     use std::pin::Pin;
     use std::sync::Mutex;
+    use std::task::{Context, Waker};
 
     use tokio::runtime::Builder;
 
-    use crate::call::Context;
+    use crate::call;
     use crate::ffi::catch_unwind::catch_panic;
     use crate::{Deadline, Error, ErrorCode, Result, sync};
 
@@ -55,8 +56,8 @@ mod pooled {
     }
 
     impl Runtime {
-        /// Starts the worker thread if it has never been started.
-        pub(in crate::ffi) fn prepare(&self) -> io::Result<()> {
+        /// Returns a handle that starts tasks. Starts the worker thread if it has never been started.
+        pub(in crate::ffi) fn handle(&self) -> io::Result<Handle> {
             let mut state = sync::lock(&self.0);
             if matches!(*state, RuntimeState::Unused) {
                 let mut builder = Builder::new_multi_thread();
@@ -64,20 +65,10 @@ mod pooled {
                 // tokio panics if the system cannot start a thread.
                 *state = RuntimeState::Running(catch_panic(|| builder.build()).map_err(io::Error::other)??);
             }
-            Ok(())
-        }
-
-        /// Starts a task. Drops the task if the runtime cannot start it or is shut down.
-        pub(in crate::ffi) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
-            self.prepare()?;
-            let state = sync::lock(&self.0);
-            let handle = match &*state {
-                RuntimeState::Running(runtime) => runtime.handle().clone(),
-                RuntimeState::Unused | RuntimeState::ShutDown => return Ok(()),
-            };
-            drop(state);
-            handle.spawn(task);
-            Ok(())
+            Ok(Handle(match &*state {
+                RuntimeState::Running(runtime) => Some(runtime.handle().clone()),
+                RuntimeState::Unused | RuntimeState::ShutDown => None,
+            }))
         }
 
         /// Shuts the runtime down, without waiting for its threads to end.
@@ -88,6 +79,35 @@ mod pooled {
             if let RuntimeState::Running(runtime) = running {
                 runtime.shutdown_background();
             }
+        }
+    }
+
+    /// A handle that starts tasks on the worker thread; `None` if the runtime is shut down.
+    pub(in crate::ffi) struct Handle(Option<tokio::runtime::Handle>);
+
+    impl Handle {
+        /// Starts a task. Drops the task if the runtime is shut down.
+        pub(in crate::ffi) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+            if let Some(handle) = &self.0 {
+                handle.spawn(task);
+            }
+            Ok(())
+        }
+
+        /// Polls a task once on the calling thread, and starts it if it has not completed.
+        pub(in crate::ffi) fn poll_then_spawn(
+            &self,
+            mut task: impl Future<Output = ()> + Send + Unpin + 'static,
+        ) -> io::Result<()> {
+            let Some(handle) = &self.0 else { return Ok(()) };
+            let entered = handle.enter();
+            // The poll that follows the start registers the task's own waker.
+            let is_pending = Pin::new(&mut task).poll(&mut Context::from_waker(Waker::noop())).is_pending();
+            drop(entered);
+            if is_pending {
+                handle.spawn(task);
+            }
+            Ok(())
         }
     }
 
@@ -106,7 +126,7 @@ mod pooled {
     }
 
     pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-        let context = Context::current();
+        let context = call::Context::current();
         let work = move || match context {
             Some(context) => context.enter(work),
             None => work(),
@@ -122,6 +142,7 @@ mod pooled {
 
 #[cfg(not(feature = "runtime"))]
 mod threaded {
+    use std::io;
     use std::pin::{Pin, pin};
     use std::sync::Arc;
     use std::task::{Context, Poll, Wake, Waker};
@@ -134,18 +155,34 @@ mod threaded {
     pub(in crate::ffi) struct Runtime {}
 
     impl Runtime {
-        /// Does nothing, because each call starts its own thread.
-        pub(in crate::ffi) fn prepare(&self) -> std::io::Result<()> {
-            Ok(())
-        }
-
-        /// Starts a task on a new thread. Drops the task if the thread cannot be started.
-        pub(in crate::ffi) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> std::io::Result<()> {
-            thread::Builder::new().name("mlflow-plugin".to_owned()).spawn(|| run(task)).map(drop)
+        /// Returns a handle that starts tasks.
+        pub(in crate::ffi) fn handle(&self) -> io::Result<Handle> {
+            Ok(Handle {})
         }
 
         /// Does nothing, because each thread ends with its call.
         pub(in crate::ffi) fn shut_down(&self) {}
+    }
+
+    /// A handle that starts tasks.
+    pub(in crate::ffi) struct Handle {}
+
+    impl Handle {
+        /// Starts a task on a new thread. Drops the task if the thread cannot be started.
+        pub(in crate::ffi) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
+            thread::Builder::new().name("mlflow-plugin".to_owned()).spawn(|| run(task)).map(drop)
+        }
+
+        /// Polls a task once on the calling thread, and starts it if it has not completed.
+        pub(in crate::ffi) fn poll_then_spawn(
+            &self,
+            mut task: impl Future<Output = ()> + Send + Unpin + 'static,
+        ) -> io::Result<()> {
+            match Pin::new(&mut task).poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(()) => Ok(()),
+                Poll::Pending => self.spawn(task),
+            }
+        }
     }
 
     /// Waits for `work`. Does not enforce the deadline, because this runtime has no timer. Either `work` keeps the

@@ -1,12 +1,12 @@
 //! A running call as a future. It catches panics, can be stopped, and always reports its end.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, OnceLock};
-use std::task::{Context as PollContext, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context as PollContext, Poll};
 
 use super::catch_unwind::catch_panic;
 use crate::call::Context;
-use crate::{Error, ErrorCode, Payload, Result, sync};
+use crate::{Error, ErrorCode, Payload, Result};
 
 /// The way in which a call ended.
 pub(super) enum Outcome {
@@ -16,53 +16,17 @@ pub(super) enum Outcome {
     Panicked(String),
 }
 
-/// A handle that stops a task from outside, before it starts or while it runs.
-#[derive(Default)]
-pub(super) struct CancelHandle {
-    error: OnceLock<Error>,
-    waker: Mutex<Option<Waker>>,
-}
-
-impl CancelHandle {
-    /// Ends the task with this error. Does nothing if the task has already ended or was stopped before.
-    pub(super) fn stop(&self, error: Error) {
-        if self.error.set(error).is_ok() {
-            let waker = sync::lock(&self.waker).take();
-            if let Some(waker) = waker {
-                waker.wake();
-            }
-        }
-    }
-
-    /// Returns the error with which the task was stopped; `None` if it was not stopped.
-    pub(super) fn error(&self) -> Option<&Error> {
-        self.error.get()
-    }
-
-    /// Stores the waker, then returns the error that the task was stopped with, if any. Because of this order, a stop
-    /// between the two steps wakes the task.
-    fn poll(&self, waker: &Waker) -> Option<&Error> {
-        let mut stored = sync::lock(&self.waker);
-        if !stored.as_ref().is_some_and(|stored| stored.will_wake(waker)) {
-            *stored = Some(waker.clone());
-        }
-        drop(stored);
-        self.error()
-    }
-}
-
 /// The future of a running call. `work` is the plugin's code. `finish` is called exactly once, with the way in which
 /// the call ended.
 pub(super) struct Task<F, D: FnOnce(Outcome)> {
     work: Option<Pin<Box<F>>>,
     finish: Option<D>,
-    stop: Arc<CancelHandle>,
     context: Arc<Context>,
 }
 
 impl<F, D: FnOnce(Outcome)> Task<F, D> {
-    pub(super) fn new(work: F, stop: Arc<CancelHandle>, context: Arc<Context>, finish: D) -> Self {
-        Self { work: Some(Box::pin(work)), finish: Some(finish), stop, context }
+    pub(super) fn new(work: F, context: Arc<Context>, finish: D) -> Self {
+        Self { work: Some(Box::pin(work)), finish: Some(finish), context }
     }
 
     /// If `error` is a cancellation, tells the plugin's code about it. Returns true if that code waits for its
@@ -94,7 +58,7 @@ impl<F: Future<Output = Result<Payload>>, D: FnOnce(Outcome) + Unpin> Future for
 
     fn poll(mut self: Pin<&mut Self>, poll: &mut PollContext<'_>) -> Poll<()> {
         let this = &mut *self;
-        let stopped = this.stop.poll(poll.waker()).filter(|error| !this.winds_up(error)).cloned();
+        let stopped = this.context.stop.poll(poll.waker()).filter(|error| !this.winds_up(error)).cloned();
         let outcome = match (stopped, &mut this.work) {
             (Some(error), _) => Outcome::Answered(Err(error)),
             (None, Some(work)) => match catch_panic(|| this.context.enter(|| work.as_mut().poll(poll))) {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::Semaphore;
 
 use crate::args::Arguments;
+use crate::chunks::ChunkReceiver;
 use crate::{Chunks, DeploymentClient, Payload, Result, sync};
 
 /// Runs an operation by a direct call of the client, without the plugin's table. Returns the result, and the chunks
@@ -38,24 +39,34 @@ pub fn chunks() -> (Chunks, SentChunks) {
 /// Returns a sender that waits after `credit` chunks until [`SentChunks::grant`] is called, and the record of the chunks
 /// that it sends.
 pub fn chunks_with_credit(credit: usize) -> (Chunks, SentChunks) {
-    let record = SentChunks { chunks: Arc::default(), credit: Arc::new(Semaphore::new(credit)) };
-    let sink = Arc::clone(&record.chunks);
-    let sender = Chunks::new(move |chunk| sync::lock(&sink).push(chunk), Arc::clone(&record.credit));
-    (sender, record)
+    let record = Arc::new(ChunkRecord { chunks: Mutex::default(), credit: Semaphore::new(credit) });
+    (Chunks::new(Arc::<ChunkRecord>::clone(&record)), SentChunks(record))
 }
 
 /// The recorded chunks of a stream, and the caller's side of its credit. [`chunks`] and [`chunks_with_credit`] return
 /// it.
 #[derive(Clone)]
-pub struct SentChunks {
-    chunks: Arc<Mutex<Vec<Payload>>>,
-    credit: Arc<Semaphore>,
+pub struct SentChunks(Arc<ChunkRecord>);
+
+struct ChunkRecord {
+    chunks: Mutex<Vec<Payload>>,
+    credit: Semaphore,
+}
+
+impl ChunkReceiver for ChunkRecord {
+    fn credit(&self) -> &Semaphore {
+        &self.credit
+    }
+
+    fn receive(&self, chunk: Payload) {
+        sync::lock(&self.chunks).push(chunk);
+    }
 }
 
 impl SentChunks {
     /// Returns all chunks that were sent so far, in their order.
     pub fn all(&self) -> Vec<Payload> {
-        sync::lock(&self.chunks).clone()
+        sync::lock(&self.0.chunks).clone()
     }
 
     /// Lets the sender send this many more chunks, as a caller does that has read chunks.
@@ -63,12 +74,12 @@ impl SentChunks {
     /// # Panics
     /// Panics if the sum of the credit exceeds an eighth of `usize::MAX`.
     pub fn grant(&self, chunks: usize) {
-        self.credit.add_permits(chunks);
+        self.0.credit.add_permits(chunks);
     }
 
     /// Drops the stream, as a caller does that reads no more chunks. From now on, the sender fails with `CANCELLED`.
     pub fn drop_stream(&self) {
-        self.credit.close();
+        self.0.credit.close();
     }
 }
 

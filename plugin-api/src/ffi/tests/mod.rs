@@ -7,6 +7,7 @@
 )]
 #![expect(clippy::cast_possible_truncation, reason = "sizes of structs are small")]
 
+mod inline;
 mod layout;
 mod layout_check;
 mod misbehaving;
