@@ -10,7 +10,7 @@ use mlflow_deploy_plugin_api::args::{
 };
 use mlflow_deploy_plugin_api::call::{self, Level};
 use mlflow_deploy_plugin_api::{
-    Chunks, ClientOptions, DeploymentClient, Error, ErrorCode, Payload, Result, TargetUri, is_privileged,
+    Chunks, ClientOptions, DeploymentClient, Error, ErrorCode, Operation, Payload, Result, TargetUri, is_privileged,
 };
 use serde::Deserialize;
 
@@ -61,6 +61,8 @@ impl Local {
 }
 
 impl DeploymentClient for Local {
+    const INLINE: &'static [Operation] = &[Operation::Predict];
+
     async fn connect(target: TargetUri, options: ClientOptions) -> Result<Self> {
         let config = Config::new(&target, &options, variable)?;
         let copy = config.copy.clone();

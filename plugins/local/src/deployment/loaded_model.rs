@@ -8,9 +8,10 @@ use futures_util::FutureExt;
 use mlflow_deploy_plugin_api::call::{self, Level};
 use mlflow_deploy_plugin_api::{Error, JSON, Payload, Result, blocking};
 
+use super::run_times::RunTimes;
 use crate::config::DeploymentConfig;
 use crate::engine::python::{Python, PythonServers};
-use crate::engine::{LibrarySearch, OnnxModel, SessionOptions, UnknownInputs};
+use crate::engine::{LibrarySearch, OnnxModel, RunPermit, SessionOptions, UnknownInputs};
 use crate::model::{Model, OnnxFlavor};
 use crate::store::Folder;
 use mlflow_deploy_scoring::{Inputs, Layout, Output, read_predictions, read_request, write_predictions, write_request};
@@ -21,6 +22,7 @@ pub(crate) struct LoadedModel {
     flavor: String,
     config: DeploymentConfig,
     backend: Backend,
+    run_times: RunTimes,
     folder: Folder,
 }
 
@@ -60,13 +62,15 @@ impl LoadedModel {
                     return Err(Error::invalid_parameter(message));
                 };
                 let of_flavor = session_options(onnx)?;
-                Backend::Onnx(OnnxModel::load(&model.file(&onnx.data)?, &config.onnx, of_flavor, library_search)?)
+                let file = model.file(&onnx.data)?;
+                Backend::Onnx(OnnxModel::load(&file, &config.onnx, of_flavor, library_search)?)
             }
         };
-        Ok(Self { model, flavor, config, backend, folder })
+        Ok(Self { model, flavor, config, backend, run_times: RunTimes::default(), folder })
     }
 
     /// Returns predictions for the body of a request. Accepts and returns the same formats as MLflow's scoring server.
+    /// Quick predictions run on the calling thread.
     ///
     /// # Errors
     /// Fails if the body does not have such a format, or if the model fails.
@@ -76,14 +80,20 @@ impl LoadedModel {
             Backend::Python(server) => return server.predict(&inputs).await,
         };
         let permit = onnx.acquire().await?;
+        if permit.has_session() && self.run_times.is_quick(inputs.bytes().len()) {
+            return self.run_onnx(permit, &inputs);
+        }
         let _terminate = permit.terminate_on_drop();
-        blocking(move || {
+        blocking(move || self.run_onnx(permit, &inputs)).await
+    }
+
+    fn run_onnx(&self, permit: RunPermit, inputs: &Payload) -> Result<Payload> {
+        self.run_times.measure(inputs.bytes().len(), || {
             let inputs = read_request(inputs.content_type(), inputs.bytes(), self.model.signature.as_ref())?;
             let layout = if matches!(inputs, Inputs::Frame(_)) { Layout::Records } else { Layout::Named };
             let outputs = permit.run(inputs, self.unknown_inputs())?;
             Ok(Payload::new(JSON, write_predictions(&outputs, layout)))
         })
-        .await
     }
 
     /// Returns predictions as [`predict`](Self::predict) does, but converts a panic to an error of this request.

@@ -4,6 +4,7 @@ mod deployments;
 mod loaded_model;
 mod model_cache;
 mod record;
+mod run_times;
 mod source;
 
 pub(crate) use deployments::{Deployments, FetchedModel};

@@ -3,4 +3,4 @@
 
 pub(crate) mod python;
 
-pub(crate) use mlflow_deploy_onnx::{LibrarySearch, OnnxModel, SessionOptions, UnknownInputs};
+pub(crate) use mlflow_deploy_onnx::{LibrarySearch, OnnxModel, RunPermit, SessionOptions, UnknownInputs};

@@ -87,6 +87,12 @@ pub struct RunPermit {
 }
 
 impl RunPermit {
+    /// Returns false if the run first has to create a session, which takes long.
+    #[must_use]
+    pub fn has_session(&self) -> bool {
+        self.lease.has_session()
+    }
+
     /// Returns a guard that stops the run if the guard is dropped before the run ends. A cancelled call drops it, for
     /// example.
     #[must_use]

@@ -80,6 +80,11 @@ impl SessionPool {
 }
 
 impl SessionLease {
+    /// Returns true if the session exists.
+    pub(crate) fn has_session(&self) -> bool {
+        self.session.is_some()
+    }
+
     /// Returns the leased session. Creates it first if the pool had no idle session.
     pub(crate) fn session(&mut self) -> Result<&mut Session> {
         if self.session.is_none() {
