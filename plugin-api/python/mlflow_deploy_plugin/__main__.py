@@ -12,9 +12,9 @@ from pathlib import Path
 SDK = Path(__file__).resolve().parent
 
 
-def new(name: str, scheme: str) -> None:
+def new(name: str, scheme: str, module: str) -> None:
     """Writes the project into a new folder. The SDK is copied, so that the plugin needs no installed package."""
-    module, folder = re.sub("[^a-z0-9]", "_", name), Path(name)
+    folder = Path(name)
     names = {"plugin.py.in": f"{module}.py", "plugin.json": f"{module}.plugin.json", "test.py.in": f"test_{module}.py"}
     folder.mkdir()
     for template in (SDK / "template").iterdir():
@@ -30,14 +30,14 @@ parser.add_argument("command", choices=["new"])
 parser.add_argument("name", help="the name of the plugin and of the new folder")
 parser.add_argument("--scheme", help="the scheme of its target URIs; the name if not given")
 given = parser.parse_args()
-for text in (given.name, given.scheme or given.name):
+scheme = given.scheme or given.name
+module = re.sub("[^a-z0-9]", "_", given.name)
+for text in (given.name, scheme):
     if not re.fullmatch("[a-z][a-z0-9+.-]*", text):
         parser.error(f"invalid name `{text}`: expected a-z, 0-9, `+`, `-` and `.`, and a letter first")
-if given.name in {*keyword.kwlist, *getattr(sys, "stdlib_module_names", ())}:
-    parser.error(f"the name `{given.name}` belongs to Python: choose another one")
-if re.sub("[^a-z0-9]", "_", given.name) == SDK.name:
-    parser.error(f"the name `{given.name}` belongs to the SDK: choose another one")
+if module in {*keyword.kwlist, *getattr(sys, "stdlib_module_names", ()), SDK.name}:
+    parser.error(f"the name `{given.name}` belongs to Python or to the SDK: choose another one")
 if Path(given.name).exists():
     parser.error(f"the folder `{given.name}` exists: choose another name, or remove it")
-new(given.name, given.scheme or given.name)
+new(given.name, scheme, module)
 print(f"wrote {given.name}/; {given.name}/README.md has the next commands")

@@ -25,7 +25,7 @@ class Call:
         self.connection, self.number, self.client = connection, number, client
         self.deadline = time.monotonic() + timeout_ms / 1000 if timeout_ms else float("inf")
         self.changed = threading.Condition(threading.Lock())
-        self.is_answered, self.stopped_at, self._credit = False, float("inf"), 0.0
+        self.is_answered, self.answered_at, self._credit = False, float("inf"), 0.0
         self.task: Future[Any] | None = None
         self.grant(credit)
 
@@ -38,6 +38,7 @@ class Call:
         with self.changed:
             is_first, self.is_answered = not self.is_answered, True
             if is_first:
+                self.answered_at = time.monotonic()
                 self.connection.put(REPLY, status, self.number, first, second)
             self.changed.notify_all()
         return is_first
@@ -57,23 +58,20 @@ class Call:
 
     def stop(self, message: str, code: str = "CANCELLED") -> None:
         """Sends an error for a call that the plugin may still run, and cancels its task. Does not block."""
-        self.stopped_at = min(self.stopped_at, time.monotonic())
-        self._reply(1, b"", error_of(DeploymentError(code, message)))
+        self.fail(DeploymentError(code, message))
         if self.task:
             self.task.cancel()
 
     def send(self, chunk: Payload, may_block: bool = True) -> bool:
         """Sends a chunk, unless the call has its reply. Returns false if that would block."""
         with self.changed:
-            while self._credit <= 0 and not self.is_answered:
+            while not self.is_answered and (self._credit <= 0 or self.connection.is_full(len(chunk.data))):
                 if not may_block:
                     return False
-                self.changed.wait()
+                self.changed.wait(0.001 if self._credit > 0 else None)
             if not self.is_answered:
                 self._credit -= 1
                 self.connection.put(CHUNK, 0, self.number, _head(chunk), chunk.data)
-        while may_block and self.connection.is_full(len(chunk.data)):
-            time.sleep(0.001)
         return True
 
 

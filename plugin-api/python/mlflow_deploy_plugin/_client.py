@@ -23,6 +23,8 @@ class DeploymentClient:
     until its call is cancelled. It and `target_help` belong to the class or to the module. `close` is optional.
     """
 
+    # The operations are in the order of their slots.
+
     def __init__(self, target_uri: str, options: dict[str, Any]) -> None:
         """Opens a target, such as `words://host`, with the options that the manifest describes."""
         self.target_uri, self.options = target_uri, options

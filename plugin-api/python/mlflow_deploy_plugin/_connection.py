@@ -13,9 +13,8 @@ CANCEL, CLOSE, CREDIT, PING, VERSION = range(1, 6)
 HELLO, LOADED, LOAD_FAILED, REPLY, CHUNK, EVENT, PONG = range(16, 23)
 CALL, MAX_PART = 256, 1 << 29
 HEAD = struct.Struct("<IIQQQII")
-# The places in a message that a kind does not use, among: kind, word, call, client, long, first part, second part.
-UNUSED = {CANCEL: (1, 3, 4, 5, 6), CLOSE: (1, 2, 4, 5, 6), CREDIT: (3, 4, 5, 6)}
-UNUSED.update({PING: (1, 2, 3, 4, 5, 6), VERSION: (2, 3, 4, 5, 6)})
+# The places in a message that a kind uses, among: kind, word, call, client, long, first part, second part.
+USED = {CANCEL: {2}, CLOSE: {3}, CREDIT: {1, 2}, PING: set[int](), VERSION: {1}}
 COPIED, TOGETHER, FULL = 1 << 16, 2048, 1 << 20  # largest part that is copied; parts sent together; waiting bytes
 Message = Tuple[int, int, int, int, int, bytes, bytes]
 
@@ -45,7 +44,8 @@ class Connection:
         except (OSError, struct.error):
             return None
         message = (kind, word, call, client, long, first, second)
-        is_valid = kind >= CALL or (kind in UNUSED and not any(message[place] for place in UNUSED[kind]))
+        used = {place for place in range(1, 7) if message[place]}
+        is_valid = kind >= CALL or (kind in USED and used <= USED[kind])
         return message if is_valid and [len(first), len(second)] == sizes else None
 
     def put(self, kind: int, word: int, call: int, first: bytes = b"", second: bytes = b"", long: int = 0) -> None:

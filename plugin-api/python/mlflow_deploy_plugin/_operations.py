@@ -10,12 +10,8 @@ from typing import Any, Callable, Mapping
 from ._client import DeploymentClient
 from ._values import JSON, Payload, invalid, read_json
 
-OPERATIONS = (
-    "open shutdown target_help run_local create_deployment update_deployment delete_deployment get_deployment"
-    " list_deployments create_endpoint update_endpoint delete_endpoint get_endpoint list_endpoints predict"
-    " predict_stream explain invoke"
-)
-SLOTS = dict(enumerate(OPERATIONS.split()))
+METHODS = [name for name in vars(DeploymentClient) if name != "close" and not name.startswith("_")]
+SLOTS = dict(enumerate(["open", "shutdown", *METHODS]))
 
 
 def function_of(client: type[DeploymentClient], operation: str) -> Callable[..., Any] | None:
@@ -40,14 +36,13 @@ def read_arguments(operation: str, function: Callable[..., Any], head: bytes, bo
     given = read_json(head or b"{}", "the arguments", lambda text: int(text) if len(text) < 4000 else float(text))
     if not isinstance(given, dict):
         raise invalid("the arguments are not a JSON object")
+    given = {"options": {}, **{name: value for name, value in given.items() if value is not None}}
     taken, arguments = _parameters(function), dict[str, Any]()
     takes_all = any(parameter.kind is parameter.VAR_KEYWORD for parameter in taken.values())
     interface = DeploymentClient if operation == "open" else getattr(DeploymentClient, operation)
     for argument, parameter in _parameters(interface).items():
         name = "content_type" if argument == "inputs" else argument
         value = given.get(name)
-        if value is None and name == "options":
-            value = {}
         kind: type[Any] = dict if name in ("config", "options") else str
         if value is None and parameter.default is parameter.empty:
             raise invalid(f"the argument `{name}` of `{operation}` is missing")

@@ -7,7 +7,6 @@ import faulthandler
 import inspect
 import logging
 import os
-import queue
 import signal
 import stat
 import sys
@@ -15,6 +14,8 @@ import threading
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from queue import SimpleQueue
 from typing import Any, Callable, NoReturn
 
 from . import _connection as wire
@@ -31,19 +32,17 @@ class Pool:
     """Runs each job on a free thread. A process forked on a thread of `concurrent.futures` would end with an error."""
 
     def __init__(self) -> None:
-        self._jobs: queue.SimpleQueue[tuple[Callable[..., Any], tuple[Any, ...]]] = queue.SimpleQueue()
+        self._jobs: SimpleQueue[Callable[[], Any]] = SimpleQueue()
         self._idle = threading.Semaphore(0)
 
     def run(self, job: Callable[..., Any], *arguments: Any) -> None:
-        self._jobs.put((job, arguments))
+        self._jobs.put(partial(job, *arguments))
         if not self._idle.acquire(blocking=False):
             threading.Thread(target=self._work, daemon=True).start()
 
     def _work(self) -> None:
         while True:
-            job, arguments = self._jobs.get()
-            job(*arguments)
-            del job, arguments
+            self._jobs.get()()
             CURRENT.set(None)
             self._idle.release()
 
@@ -112,9 +111,7 @@ class Process:
             if not call.is_answered:
                 operation = SLOTS.get(slot, "")
                 result = self._invoke(operation, call, slot, first, second)
-                if inspect.iscoroutine(result):
-                    result = self._wait(call, result)
-                self._deliver(call, operation, result)
+                self._deliver(call, operation, self._wait(result, call))
         except BaseException as error:
             call.fail(error)
         self.calls.pop(call.number, None)
@@ -142,15 +139,15 @@ class Process:
                 self._close(call.client)
         elif operation in ("run_local", "predict_stream"):
             if hasattr(result, "__aiter__"):
-                self._wait(call, self._stream(call, result))
+                self._wait(self._stream(call, result), call)
             else:
                 is_chunk = isinstance(result, (str, bytes, dict, Payload))
                 chunks = iter([result] if is_chunk else () if result is None else result)
                 try:
-                    while not call.is_answered:
-                        call.send(payload_of(next(chunks)))
-                except StopIteration:
-                    pass
+                    for chunk in chunks:
+                        call.send(payload_of(chunk))
+                        if call.is_answered:
+                            break
                 finally:
                     getattr(chunks, "close", bool)()
             call.answer(Payload())
@@ -164,19 +161,21 @@ class Process:
                 payload = payload_of(chunk)
                 if not call.send(payload, may_block=False):
                     await self.loop.run_in_executor(None, call.send, payload)
-                while self.connection.is_full(len(payload.data)):
-                    await asyncio.sleep(0.001)
                 if call.is_answered:
                     break
         finally:
             await chunks.aclose()
 
-    def _wait(self, call: Call, work: Any) -> Any:
-        """Runs a coroutine on the event loop, and waits for it."""
-        call.task = asyncio.run_coroutine_threadsafe(work, self.loop)
-        if call.is_answered:
-            call.task.cancel()
-        return call.task.result()
+    def _wait(self, result: Any, call: Call | None = None) -> Any:
+        """Returns a result. If it is a coroutine, runs it on the event loop, and waits for it."""
+        if not inspect.iscoroutine(result):
+            return result
+        task = asyncio.run_coroutine_threadsafe(result, self.loop)
+        if call:
+            call.task = task
+            if call.is_answered:
+                task.cancel()
+        return task.result()
 
     def _run_loop(self) -> None:
         while True:
@@ -193,9 +192,7 @@ class Process:
 
     def _close_client(self, number: int, client: DeploymentClient) -> None:
         try:
-            result = client.close()
-            if inspect.iscoroutine(result):
-                asyncio.run_coroutine_threadsafe(result, self.loop).result()
+            self._wait(client.close())
         except BaseException as error:
             logging.error("a client failed to close: %r", error)
         self.closing.discard(number)
@@ -216,20 +213,19 @@ class Process:
         while True:
             # A thread of C code, which ends the process if Python cannot run: below a C function that keeps the GIL.
             faulthandler.dump_traceback_later(FROZEN, exit=True, file=2)
-            stuck = sum(call.stopped_at < time.monotonic() - TICK for call in list(self.calls.values()))
+            now = time.monotonic()
+            self.next_deadline = float("inf")  # a call that comes from here on sets the event
+            calls = list(self.calls.values())
+            stuck = sum(call.answered_at < now - TICK for call in calls)
             if stuck > MAX_STUCK:
                 print(f"the process ends because {stuck} cancelled calls still run", file=sys.stderr)
                 end()
-            tick = time.monotonic() + TICK
-            while (now := time.monotonic()) < tick:
-                self.next_deadline, coming = float("inf"), tick  # a call that comes from here on sets the event
-                for call in [call for call in list(self.calls.values()) if not call.is_answered]:
-                    if call.deadline <= now:
-                        call.stop("the target did not reply before the deadline: allow more time", "DEADLINE_EXCEEDED")
-                    coming = min(coming, max(call.deadline, now))
-                self.next_deadline = coming
-                self.is_due.wait(coming - now)
-                self.is_due.clear()
+            for call in calls:
+                if call.deadline <= now and not call.is_answered:
+                    call.stop("the target did not reply before the deadline: allow more time", "DEADLINE_EXCEEDED")
+            self.next_deadline = min([now + TICK, *(call.deadline for call in calls if not call.is_answered)])
+            self.is_due.wait(self.next_deadline - now)
+            self.is_due.clear()
 
 
 def end() -> NoReturn:

@@ -413,7 +413,7 @@ class Life(unittest.TestCase):
         self.assertIn("the process ends because 65 cancelled calls still run", host.log)
 
     def test_faults_of_the_host_end_the_process(self):
-        for kind, fields in ((99, {}), (PING, {"word": 1}), (CANCEL, {"client": 1}), (HELLO, {}), (CREDIT, {"second": b"x"})):
+        for kind, fields in ((0, {}), (99, {}), (PING, {"word": 1}), (CANCEL, {"client": 1}), (HELLO, {}), (CREDIT, {"second": b"x"})):
             host = Host(PLUGIN)
             host.send(kind, **fields)
             self.ends(host)
