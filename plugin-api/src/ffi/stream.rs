@@ -19,7 +19,7 @@ pub(super) const MAX_WINDOW: u32 = 256;
 
 /// The number of chunks that a plugin may send before the caller has taken them. It grows while the chunks are small, so
 /// that the two sides wake each other less often: a chunk of 150 bytes takes a third of the time with 256 as with 16.
-struct Window {
+pub(super) struct Window {
     size: u32,
     /// The number and the bytes of the chunks that the caller has taken since the last grant.
     taken: u32,
@@ -27,12 +27,14 @@ struct Window {
 }
 
 impl Window {
+    /// The window of a stream that begins.
+    pub(super) const FIRST: Self = Self { size: FIRST_WINDOW, taken: 0, bytes: 0 };
     /// The maximum bytes of all chunks in a window that has grown, if later chunks are as large as the last ones.
     const MAX_BYTES: usize = 256 << 10;
 
     /// Notes that the caller has taken a chunk. Returns the number of chunks to grant, which is zero most of the time: a
     /// call for each chunk would cost more than the chunk.
-    fn take(&mut self, bytes: usize) -> u32 {
+    pub(super) fn take(&mut self, bytes: usize) -> u32 {
         self.taken += 1;
         self.bytes += bytes;
         if self.taken < self.size / 2 {
@@ -56,7 +58,7 @@ pub struct RemoteStream {
 
 impl RemoteStream {
     pub(super) fn new(items: mpsc::UnboundedReceiver<Result<Parts>>, call: InFlight) -> Self {
-        Self { items, call, window: Window { size: FIRST_WINDOW, taken: 0, bytes: 0 } }
+        Self { items, call, window: Window::FIRST }
     }
 
     /// Waits for the next chunk. Returns `None` after the last chunk.
@@ -111,7 +113,7 @@ mod tests {
 
     #[test]
     fn window_grows_for_small_chunks_and_shrinks_for_large_ones() {
-        let mut window = Window { size: FIRST_WINDOW, taken: 0, bytes: 0 };
+        let mut window = Window::FIRST;
         for (bytes, size) in [(0, 256), (1 << 20, 16), (100, 256), (2 << 10, 128), (10 << 10, 25), (0, 256)] {
             assert_eq!(settled(&mut window, bytes), size, "{bytes}");
         }
