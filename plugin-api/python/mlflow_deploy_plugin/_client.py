@@ -1,14 +1,11 @@
 """The interface of a target, with MLflow's methods."""
 
-from __future__ import annotations
-
-from typing import Any, Dict, Optional
+from typing import Any, Optional
 
 from ._values import Payload
 
 Text = Optional[str]
-Settings = Optional[Dict[str, Any]]
-NOTHING = Payload()
+Settings = Optional[dict[str, Any]]
 
 # fmt: off
 
@@ -46,12 +43,9 @@ class DeploymentClient:
     def delete_endpoint(self, endpoint: str) -> Any: ...
     def get_endpoint(self, endpoint: str) -> Any: ...
     def list_endpoints(self) -> Any: ...
-    def predict(self, deployment_name: Text = None, inputs: Payload = NOTHING, endpoint: Text = None,
+    def predict(self, deployment_name: Text = None, inputs: Payload = Payload(), endpoint: Text = None,
                 config: Settings = None) -> Any: ...
-    def predict_stream(self, deployment_name: Text = None, inputs: Payload = NOTHING, endpoint: Text = None,
-                       config: Settings = None) -> Any: ...
-    def explain(self, deployment_name: Text = None, inputs: Payload = NOTHING, endpoint: Text = None,
-                config: Settings = None) -> Any: ...
+    predict_stream = explain = predict
     def invoke(self, operation: str, name: Text = None, endpoint: Text = None, config: Settings = None,
-               inputs: Payload = NOTHING) -> Any: ...
+               inputs: Payload = Payload()) -> Any: ...
     def close(self) -> Any: ...

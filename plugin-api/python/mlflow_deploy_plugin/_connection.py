@@ -7,7 +7,7 @@ import socket
 import struct
 import threading
 from queue import SimpleQueue
-from typing import Tuple
+from typing import Any
 
 CANCEL, CLOSE, CREDIT, PING, VERSION = range(1, 6)
 HELLO, LOADED, LOAD_FAILED, REPLY, CHUNK, EVENT, PONG = range(16, 23)
@@ -16,7 +16,6 @@ HEAD = struct.Struct("<IIQQQII")
 # The places in a message that a kind uses, among: kind, word, call, client, long, first part, second part.
 USED = {CANCEL: {2}, CLOSE: {3}, CREDIT: {1, 2}, PING: set[int](), VERSION: {1}}
 COPIED, TOGETHER, FULL = 1 << 16, 2048, 1 << 20  # largest part that is copied; parts sent together; waiting bytes
-Message = Tuple[int, int, int, int, int, bytes, bytes]
 
 
 class Connection:
@@ -34,19 +33,17 @@ class Connection:
         self.is_closed = True
         self._socket.close()
 
-    def receive(self) -> Message | None:
+    def receive(self) -> tuple[Any, ...] | None:
         """Waits for a message. Returns None at the end of the connection, or if a message is not valid."""
         try:
-            kind, word, call, client, long, *sizes = HEAD.unpack(self._reader.read(HEAD.size))
-            if max(sizes) > MAX_PART:
-                return None
-            first, second = map(self._reader.read, sizes)
+            kind, *fields, first, second = HEAD.unpack(self._reader.read(HEAD.size))
+            parts = [self._reader.read(size) for size in (first, second) if size <= MAX_PART]
         except (OSError, struct.error):
             return None
-        message = (kind, word, call, client, long, first, second)
-        used = {place for place in range(1, 7) if message[place]}
+        message = (kind, *fields, *parts)
+        used = {place for place in range(1, len(message)) if message[place]}
         is_valid = kind >= CALL or (kind in USED and used <= USED[kind])
-        return message if is_valid and [len(first), len(second)] == sizes else None
+        return message if is_valid and [len(part) for part in parts] == [first, second] else None
 
     def put(self, kind: int, word: int, call: int, first: bytes = b"", second: bytes = b"", long: int = 0) -> None:
         """Adds a message to those that the writer sends. Does not block."""

@@ -10,19 +10,19 @@ from typing import Any, Callable, Mapping
 from ._client import DeploymentClient
 from ._values import JSON, Payload, invalid, read_json
 
+STATIC = ("target_help", "run_local")  # operations that need no client
 METHODS = [name for name in vars(DeploymentClient) if name != "close" and not name.startswith("_")]
 SLOTS = dict(enumerate(["open", "shutdown", *METHODS]))
 
 
 def function_of(client: type[DeploymentClient], operation: str) -> Callable[..., Any] | None:
     """Returns the function of a plugin that runs an operation, or None if the plugin does not have the operation."""
-    if operation in ("", "open", "shutdown"):
-        return client if operation == "open" else None
-    found: Callable[..., Any] = getattr(client, operation)
-    if found is not getattr(DeploymentClient, operation):
+    if operation in ("open", "shutdown"):
+        return client
+    found: Callable[..., Any] | None = getattr(client, operation, None)
+    if found is not getattr(DeploymentClient, operation, None):
         return found
-    is_of_module = operation in ("target_help", "run_local")
-    return getattr(sys.modules[client.__module__], operation, None) if is_of_module else None
+    return getattr(sys.modules[client.__module__], operation, None) if operation in STATIC else None
 
 
 @lru_cache(maxsize=None)

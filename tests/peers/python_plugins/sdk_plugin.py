@@ -123,6 +123,7 @@ class Client(DeploymentClient):
                 logging.exception("failed")
             call.progress(0.25, "a quarter")
             call.progress(7, "more than all")
+            call.progress(float("nan"), "unknown")
             return None
         if endpoint == "fork":
             ours, theirs = multiprocessing.Pipe(False)

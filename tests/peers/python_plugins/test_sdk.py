@@ -192,7 +192,8 @@ class Results(Shared):
         self.assertIn("ZeroDivisionError", events[3][1]["message"])
         self.assertEqual(events[4], (3, {"message": "a quarter", "progress": 0.25}))
         self.assertEqual(events[5], (3, {"message": "more than all", "progress": 1.0}))
-        self.assertEqual(len(events), 6)
+        self.assertEqual(events[6], (3, {"message": "unknown", "progress": 0.0}))
+        self.assertEqual(len(events), 7)
         self.assertTrue(eventually(lambda: {"to stdout", "to fd 1"} <= set(self.host.log)))
 
 
@@ -472,6 +473,8 @@ class New(unittest.TestCase):
             manifest = json.loads((project / "my_target.plugin.json").read_text())
             self.assertEqual((manifest["name"], manifest["schemes"]), ("my-target", ["mine"]))
             self.assertFalse([path for path in project.rglob("*") if path.is_file() and "{{" in path.read_text()])
+            names = {"README.md", "conformance.toml", "my_target.plugin.json", "my_target.py", "test_my_target.py"}
+            self.assertEqual({path.name for path in project.iterdir() if path.suffix}, names)
             with Host(plugin(project / manifest["exec"][-1])) as host:
                 self.assertEqual(sorted(host.slots), sorted([*manifest["operations"], "open", "shutdown"]))
                 client = host.open("mine:", upper=True)
