@@ -122,11 +122,10 @@ fn serve(path: &Path, socket: &UnixStream, host: &Arc<RemoteHost>) {
         }
     };
     host.sender.send(&Message::Loaded { slots: message::bits(|slot| plugin.has(slot)) });
-    let mut shutting_down = None;
     while let Ok(1..) = receiver.receive(socket, RecvFlags::empty()) {
         while let Ok(Some(message)) = receiver.next() {
             if let Message::Call { slot: Slot::Shutdown, call, .. } = message {
-                shutting_down = Some(call);
+                host.shutdown_call.store(call, Ordering::Relaxed);
             }
             forward(&message, &plugin, host);
             if host.is_forked() {
@@ -134,9 +133,7 @@ fn serve(path: &Path, socket: &UnixStream, host: &Arc<RemoteHost>) {
             }
         }
     }
-    if let Some(call) = shutting_down {
-        host.wait_for(call);
-    }
+    host.wait_for_shutdown();
 }
 
 /// Waits for the message that states the version of the protocol. Returns false if the host sends another one or closes
@@ -178,15 +175,24 @@ struct RemoteHost {
     process: Pid,
     /// The number of events that were dropped after the last event that was sent.
     dropped: AtomicU64,
-    /// The id of the last call that the plugin has answered.
-    last_answered: Mutex<Option<u64>>,
-    answered: Condvar,
+    /// The id of the call that shuts the plugin down; 0 before that call.
+    shutdown_call: AtomicU64,
+    /// True if the plugin has answered that call.
+    is_shut_down: Mutex<bool>,
+    shut_down: Condvar,
 }
 
 impl RemoteHost {
     fn new(sender: Sender, spawner: Option<InstanceSpawner>) -> Self {
-        let (process, dropped) = (getpid(), AtomicU64::new(0));
-        Self { sender, spawner, process, dropped, last_answered: Mutex::default(), answered: Condvar::new() }
+        Self {
+            sender,
+            spawner,
+            process: getpid(),
+            dropped: AtomicU64::new(0),
+            shutdown_call: AtomicU64::new(0),
+            is_shut_down: Mutex::default(),
+            shut_down: Condvar::new(),
+        }
     }
 
     /// Returns true if the current process is a fork that the plugin has made. A fork must not use the connection,
@@ -210,18 +216,24 @@ impl RemoteHost {
         self.sender.send(&Message::Reply { call, status: STATUS_ERROR, reply });
     }
 
-    /// Waits until the plugin has answered the call, or until `GRACE` has passed.
-    fn wait_for(&self, call: u64) {
-        let last = sync::lock(&self.last_answered);
-        let _timed_out = self.answered.wait_timeout_while(last, GRACE, |last| *last != Some(call));
+    /// Waits until the plugin has answered the call that shuts it down, or until `GRACE` has passed. Returns at once if
+    /// there was no such call.
+    fn wait_for_shutdown(&self) {
+        if self.shutdown_call.load(Ordering::Relaxed) != 0 {
+            let is_shut_down = sync::lock(&self.is_shut_down);
+            let _timed_out = self.shut_down.wait_timeout_while(is_shut_down, GRACE, |is_shut_down| !*is_shut_down);
+        }
     }
 }
 
 impl HostCallbacks for RemoteHost {
     fn reply(&self, call: u64, status: u32, reply: BorrowedReply<'_>) {
         self.send(call, &Message::Reply { call, status, reply });
-        *sync::lock(&self.last_answered) = Some(call);
-        self.answered.notify_all();
+        // The id was stored before the plugin got the call.
+        if call != 0 && self.shutdown_call.load(Ordering::Relaxed) == call {
+            *sync::lock(&self.is_shut_down) = true;
+            self.shut_down.notify_all();
+        }
     }
 
     fn chunk(&self, call: u64, chunk: BorrowedReply<'_>) {

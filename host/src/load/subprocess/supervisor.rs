@@ -145,9 +145,9 @@ impl SupervisorState {
         let mut unanswered = None;
         let exit = loop {
             let limit = (!is_asleep).then(|| next_tick.saturating_duration_since(Instant::now()));
-            match child.wait(limit, Some(wake), self.host.as_ref()) {
-                Wake::Messages | Wake::Nothing => {}
-                Wake::End => break child.wait_for_exit(),
+            let woken = child.wait(limit, Some(wake), self.host.as_ref());
+            if woken == Wake::End {
+                break child.wait_for_exit();
             }
             is_asleep = false;
             match self.dispatch_messages(&mut child) {
@@ -161,8 +161,10 @@ impl SupervisorState {
                 drop(calls);
                 return child.finish(self.host.as_ref());
             };
-            // The thread may have been woken for no reason.
-            let _empty = { wake }.read(&mut [0; 16]);
+            // Another thread writes to the pipe while this one sleeps, which may be at the same time as a message arrives.
+            if woken == Wake::Nothing {
+                let _empty = { wake }.read(&mut [0; 16]);
+            }
             if Instant::now() < next_tick {
                 continue;
             }
