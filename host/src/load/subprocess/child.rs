@@ -245,7 +245,13 @@ impl Child {
         if self.receiver.has_message() {
             return Wake::Messages;
         }
-        let until = limit.map(|limit| Instant::now() + limit);
+        match self.receiver.receive_soon(&self.socket) {
+            Some(Ok(1..)) => return Wake::Messages,
+            Some(Ok(0) | Err(_)) => return Wake::End,
+            None => {}
+        }
+        let begun = Instant::now();
+        let until = limit.map(|limit| begun + limit);
         loop {
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
             let ready = self.poll(left, wake);
@@ -254,7 +260,10 @@ impl Child {
             }
             if ready.socket {
                 match self.receiver.receive(&self.socket, RecvFlags::DONTWAIT) {
-                    Ok(1..) => return Wake::Messages,
+                    Ok(1..) => {
+                        self.receiver.slept(begun.elapsed());
+                        return Wake::Messages;
+                    }
                     Err(rustix::io::Errno::AGAIN) => {}
                     Ok(0) | Err(_) => return Wake::End,
                 }

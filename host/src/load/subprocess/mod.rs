@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `message` | both | the messages |
 //! | `sender`, `receiver` | both | sends without blocking; assembles messages |
+//! | `spin` | both | decides if a thread repeats a read before it sleeps |
 //! | `wire_error` | both | sends the reason why a library was not loaded |
 //! | `isolation_choice`, `environment` | host | selects the isolated plugins, the program, and its environment variables |
 //! | `child`, `log`, `process_exit` | host | spawns a process, reads its output, reaps it |
@@ -22,6 +23,7 @@ mod process_exit;
 mod receiver;
 mod sender;
 mod serve;
+mod spin;
 mod supervisor;
 #[cfg(test)]
 mod tests;

@@ -3,12 +3,15 @@
 //! Allocates memory as bytes arrive, because a damaged message can claim a length that it does not have.
 
 use std::os::fd::AsFd;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
 use super::message::{Malformed, Message};
+use super::spin::{Spin, has_one_processor};
 
 /// The minimum size of the buffer for one read, in bytes.
 const READ_BYTES: usize = 64 * 1024;
@@ -22,6 +25,7 @@ pub(crate) struct Receiver {
     bytes: Vec<u8>,
     /// The index in `bytes` at which the next message starts.
     next: usize,
+    spin: Spin,
 }
 
 impl Receiver {
@@ -43,6 +47,40 @@ impl Receiver {
                 received => return received.map(|(_, count)| count),
             }
         }
+    }
+
+    /// Reads from the socket without sleeping, if data is likely to arrive soon. Returns `None` if the thread has to
+    /// sleep until data arrives.
+    pub(crate) fn receive_soon(&mut self, socket: impl AsFd) -> Option<Result<usize, Errno>> {
+        if has_one_processor() || !self.spin.start(Instant::now()) {
+            return None;
+        }
+        loop {
+            match self.receive(&socket, RecvFlags::DONTWAIT) {
+                Err(Errno::AGAIN) => {}
+                received => return Some(received),
+            }
+            thread::yield_now();
+            if !self.spin.goes_on(Instant::now()) {
+                return None;
+            }
+        }
+    }
+
+    /// Reads from the socket once, and waits until data arrives. Otherwise as [`receive`](Self::receive).
+    pub(crate) fn wait(&mut self, socket: impl AsFd) -> Result<usize, Errno> {
+        if let Some(received) = self.receive_soon(&socket) {
+            return received;
+        }
+        let begun = Instant::now();
+        let received = self.receive(&socket, RecvFlags::empty());
+        self.slept(begun.elapsed());
+        received
+    }
+
+    /// Notes that the thread has slept for this time until data arrived.
+    pub(crate) fn slept(&mut self, time: Duration) {
+        self.spin.slept(time);
     }
 
     /// Returns true if [`next`](Self::next) returns a message, or an error, without another read.

@@ -122,7 +122,7 @@ fn serve(path: &Path, socket: &UnixStream, host: &Arc<RemoteHost>) {
         }
     };
     host.sender.send(&Message::Loaded { slots: message::bits(|slot| plugin.has(slot)) });
-    while let Ok(1..) = receiver.receive(socket, RecvFlags::empty()) {
+    while let Ok(1..) = receiver.wait(socket) {
         while let Ok(Some(message)) = receiver.next() {
             if let Message::Call { slot: Slot::Shutdown, call, .. } = message {
                 host.shutdown_call.store(call, Ordering::Relaxed);
