@@ -14,6 +14,7 @@ use mlflow_deploy_plugin_api::ffi::{HostCallbacks, Slot};
 use mlflow_deploy_plugin_api::manifest::Manifest;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::RecvFlags;
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 use super::environment;
@@ -115,6 +116,10 @@ impl SpawnConfig {
     }
 }
 
+/// The size of the socket's buffer in each direction. A sender whose message does not fit needs another thread, and the
+/// two sides then wake each other several times.
+const SEND_BUFFER_BYTES: usize = 1 << 20;
+
 /// The process of a plugin, with its connection and its log. Dropping the value kills the process.
 #[derive(Debug)]
 pub(crate) struct Child {
@@ -200,6 +205,10 @@ impl Child {
 
     fn spawn(config: &SpawnConfig) -> io::Result<Self> {
         let (ours, theirs) = UnixStream::pair()?;
+        for socket in [&ours, &theirs] {
+            // The system may allow less. Then a large message only takes longer.
+            let _limited = set_socket_send_buffer_size(socket, SEND_BUFFER_BYTES);
+        }
         let (log, write_log) = io::pipe()?;
         let process = Command::new(&config.program)
             .args(&config.arguments)
