@@ -39,15 +39,25 @@ pub fn write_float(out: &mut impl Write, float: f64) -> Result {
         return out.write_str(text);
     }
     let (sign, number) = text.strip_prefix('-').map_or(("", text), |number| ("-", number));
-    match (number.strip_prefix("0.0000").map(|digits| digits.split_at(1)), number.split_once('e')) {
-        (Some((first, "")), _) => write!(out, "{sign}{first}e-05"),
-        (Some((first, rest)), _) => write!(out, "{sign}{first}.{rest}e-05"),
-        (None, Some((digits, exponent))) => match exponent.strip_prefix('-') {
-            Some(exponent) => write!(out, "{sign}{digits}e-{exponent:0>2}"),
-            None => write!(out, "{sign}{digits}e+{:0>2}", exponent.trim_start_matches('+')),
+    let (digits, minus, exponent) = match number.strip_prefix("0.0000") {
+        Some(digits) => (digits, true, "5"),
+        None => match number.split_once('e') {
+            None => return out.write_str(text),
+            Some((digits, exponent)) => (digits, exponent.starts_with('-'), exponent.trim_start_matches(['-', '+'])),
         },
-        (None, None) => out.write_str(text),
+    };
+    out.write_str(sign)?;
+    match digits.split_at(1) {
+        (first, rest) if number.starts_with('0') && !rest.is_empty() => {
+            out.write_str(first)?;
+            out.write_char('.')?;
+            out.write_str(rest)?;
+        }
+        _ => out.write_str(digits)?,
     }
+    out.write_str(if minus { "e-" } else { "e+" })?;
+    out.write_str(if exponent.len() < 2 { "0" } else { "" })?;
+    out.write_str(exponent)
 }
 
 /// Writes a float to `out` as JSON: as [`float_repr`] formats it, or as `NaN`, `Infinity` or `-Infinity`.

@@ -100,15 +100,15 @@ fn write_map(out: &mut String, map: &[(String, f32)]) -> fmt::Result {
 
 fn write_tensor(out: &mut String, tensor: &Tensor, row: Option<usize>) -> fmt::Result {
     match tensor {
-        Tensor::Bool(array) => write_array(out, array, row, write_display),
-        Tensor::Int8(array) => write_array(out, array, row, write_display),
-        Tensor::Int16(array) => write_array(out, array, row, write_display),
-        Tensor::Int32(array) => write_array(out, array, row, write_display),
-        Tensor::Int64(array) | Tensor::Datetime(array) => write_array(out, array, row, write_display),
-        Tensor::UInt8(array) => write_array(out, array, row, write_display),
-        Tensor::UInt16(array) => write_array(out, array, row, write_display),
-        Tensor::UInt32(array) => write_array(out, array, row, write_display),
-        Tensor::UInt64(array) => write_array(out, array, row, write_display),
+        Tensor::Bool(array) => write_array(out, array, row, write_bool),
+        Tensor::Int8(array) => write_array(out, array, row, write_integer),
+        Tensor::Int16(array) => write_array(out, array, row, write_integer),
+        Tensor::Int32(array) => write_array(out, array, row, write_integer),
+        Tensor::Int64(array) | Tensor::Datetime(array) => write_array(out, array, row, write_integer),
+        Tensor::UInt8(array) => write_array(out, array, row, write_integer),
+        Tensor::UInt16(array) => write_array(out, array, row, write_integer),
+        Tensor::UInt32(array) => write_array(out, array, row, write_integer),
+        Tensor::UInt64(array) => write_array(out, array, row, write_integer),
         Tensor::Float16(array) => write_array(out, array, row, write_widened),
         Tensor::Float32(array) => write_array(out, array, row, write_widened),
         Tensor::Float64(array) => write_array(out, array, row, write_widened),
@@ -138,8 +138,12 @@ fn write_nested<T>(out: &mut String, array: &ArrayViewD<'_, T>, write: WriteElem
     }
 }
 
-fn write_display(out: &mut String, value: &impl fmt::Display) -> fmt::Result {
-    write!(out, "{value}")
+fn write_bool(out: &mut String, value: &bool) -> fmt::Result {
+    out.write_str(if *value { "true" } else { "false" })
+}
+
+fn write_integer<I: Copy + itoa::Integer>(out: &mut String, value: &I) -> fmt::Result {
+    out.write_str(itoa::Buffer::new().format(*value))
 }
 
 fn write_widened<F: Copy + Into<f64>>(out: &mut String, float: &F) -> fmt::Result {
