@@ -16,6 +16,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::case::Process;
 use crate::message::{Job, Line, VARIABLE};
+use crate::processor;
 
 /// The maximum number of lines in the log of a case. If there are more, only the last ones are kept.
 const MAX_LOG_LINES: usize = 20;
@@ -66,7 +67,8 @@ impl CaseLauncher {
         line.push(b'\n');
         // If the child has exited already, the wait below reports it.
         let _exited = ours.write_all(&line);
-        let (end, mut log) = listen(&mut group, ours, process, Instant::now() + self.timeout)?;
+        let limit = CaseLimit { process: group.0.id(), end: Instant::now() + self.timeout };
+        let (end, mut log) = listen(&mut group, ours, process, &limit)?;
         drop(group);
         log.extend(output.lines()?);
         let log = log.split_off(log.len().saturating_sub(MAX_LOG_LINES)).into();
@@ -74,20 +76,18 @@ impl CaseLauncher {
     }
 }
 
-/// Reads the messages of a case's process until it reports a result, exits, or reaches the deadline. Returns the way in
+/// Reads the messages of a case's process until it reports a result, exits, or reaches its time limit. Returns the way in
 /// which the process ended, and the last steps of the case.
 fn listen(
     group: &mut Group,
     stream: UnixStream,
     process: Process,
-    deadline: Instant,
+    limit: &CaseLimit,
 ) -> io::Result<(End, VecDeque<String>)> {
     let (mut log, mut started, mut verdict) = (VecDeque::new(), false, None);
     let mut reader = BufReader::new(stream);
     loop {
-        let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) else {
-            return Ok((End::TimedOut, log));
-        };
+        let Some(left) = limit.left() else { return Ok((End::TimedOut, log)) };
         reader.get_ref().set_read_timeout(Some(left))?;
         let mut text = String::new();
         match reader.read_line(&mut text) {
@@ -109,7 +109,7 @@ fn listen(
             result => return Ok((End::Reported(result), log)),
         }
     }
-    let Some(status) = group.wait(deadline)? else { return Ok((End::TimedOut, log)) };
+    let Some(status) = group.wait(limit)? else { return Ok((End::TimedOut, log)) };
     match verdict {
         Some(verdict) if status.success() => Ok((End::Reported(verdict), log)),
         _ if started => Ok((End::Died(status), log)),
@@ -117,18 +117,34 @@ fn listen(
     }
 }
 
+/// The time limit of a case. The time for which its process waits for a processor does not count.
+struct CaseLimit {
+    /// The id of the process.
+    process: u32,
+    /// The end of the case if its process never waits for a processor.
+    end: Instant,
+}
+
+impl CaseLimit {
+    /// Returns the time that is left, or `None` at the end.
+    fn left(&self) -> Option<Duration> {
+        let left = |end: Instant| end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero());
+        left(self.end).or_else(|| left(self.end + processor::waited_by_process(self.process)))
+    }
+}
+
 /// A child process and its process group. The process group is killed when this value is dropped.
 struct Group(Child);
 
 impl Group {
-    /// Waits until the child process exits, and returns its exit status. Returns `None` if it is still running at the
-    /// deadline.
-    fn wait(&mut self, deadline: Instant) -> io::Result<Option<ExitStatus>> {
+    /// Waits until the child process exits, and returns its exit status. Returns `None` if it is still running at its
+    /// time limit.
+    fn wait(&mut self, limit: &CaseLimit) -> io::Result<Option<ExitStatus>> {
         loop {
             if let Some(status) = self.0.try_wait()? {
                 return Ok(Some(status));
             }
-            if Instant::now() >= deadline {
+            if limit.left().is_none() {
                 return Ok(None);
             }
             std::thread::sleep(Duration::from_millis(1));

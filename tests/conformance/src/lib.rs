@@ -13,6 +13,7 @@ mod isolated;
 mod marker;
 mod message;
 mod needs_config;
+mod processor;
 mod proof;
 pub mod report;
 mod resource;

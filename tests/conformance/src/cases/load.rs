@@ -12,6 +12,7 @@ use super::process;
 use crate::case::{Case, LIBRARY, Process, Stage};
 use crate::harness::Harness;
 use crate::marker::{Marker, ensure};
+use crate::processor;
 use crate::untrusted;
 
 pub(super) const CASES: &[Case] = &[
@@ -147,20 +148,21 @@ fn files(harness: &Harness) -> Result<(), Marker> {
 
 fn fast(harness: &Harness) -> Result<(), Marker> {
     const LIMIT: Duration = Duration::from_millis(50);
-    let mut times = Vec::new();
-    for _attempt in 0..process::ATTEMPTS {
+    let (mut times, mut took) = (Vec::new(), None);
+    while times.len() < process::ATTEMPTS && took.is_none_or(|took| took >= LIMIT) {
         let (_folder, copy) = copy(harness, "copy-")?;
-        let (begun, waited) = (Instant::now(), process::waited_for_a_processor());
+        let (begun, waited) = (Instant::now(), processor::waited_by_this_thread());
         let library = untrusted::open(&copy).map_err(Marker::fail)?;
         let table = library.table().map_err(|error| Marker::fail(error.to_string()))?;
         ensure!(
             untrusted::start(table, HostShape::Current).is_some(),
             "`init` of a copy in another folder returned NULL"
         );
-        let waited = process::waited_for_a_processor().saturating_sub(waited);
+        let waited = processor::waited_by_this_thread().saturating_sub(waited);
         times.push(begun.elapsed().saturating_sub(waited));
+        took = process::second_fastest(&times);
     }
-    let took = process::second_fastest(times);
+    let took = took.unwrap_or_default();
     ensure!(took < LIMIT, "all but one of {} attempts took at least {} ms", process::ATTEMPTS, took.as_millis());
     Ok(())
 }

@@ -103,23 +103,16 @@ pub(super) fn umask() -> Result<String, Marker> {
     Ok(member(&read("status")?, "Umask").unwrap_or_default().to_owned())
 }
 
-/// Returns the total time for which the running thread has waited for a processor. Returns zero if the system does not
-/// report it.
-pub(super) fn waited_for_a_processor() -> Duration {
-    // The file holds three numbers: nanoseconds of running, nanoseconds of waiting, and the number of time slices.
-    let schedule = read("../thread-self/schedstat").unwrap_or_default();
-    let waited = schedule.split_whitespace().nth(1).and_then(|waited| waited.parse().ok());
-    waited.map_or(Duration::ZERO, Duration::from_nanos)
-}
-
-/// The number of times that a case measures the duration of a function.
+/// The maximum number of times that a case measures the duration of a function.
 pub(super) const ATTEMPTS: usize = 5;
 
-/// Returns the second shortest duration of the attempts. Other processes delay most attempts on a busy machine. And Linux
-/// sometimes counts a sleep as waiting for a processor (seen with Linux 6.18), so that a slow attempt seems fast.
-pub(super) fn second_fastest(mut times: Vec<Duration>) -> Duration {
+/// Returns the second shortest of the durations, or `None` if there are fewer than two. Other processes delay most attempts
+/// on a busy machine. And Linux sometimes counts a sleep as waiting for a processor (seen with Linux 6.18), so that a
+/// slow attempt seems fast.
+pub(super) fn second_fastest(times: &[Duration]) -> Option<Duration> {
+    let mut times = times.to_vec();
     times.sort_unstable();
-    times.get(1).copied().unwrap_or_default()
+    times.get(1).copied()
 }
 
 /// Returns the anonymous resident memory of the running process, in KiB.

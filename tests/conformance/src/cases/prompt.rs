@@ -1,7 +1,7 @@
 //! Cases that check the time until the functions of a plugin return.
 //!
-//! Each case takes the second fastest of several attempts. It subtracts the time for which the thread waited for a processor,
-//! so that a plugin does not fail on a busy machine. The limit for large bodies grows with the time that the machine
+//! Each case makes attempts until two of them are fast enough. It subtracts the time for which the thread waited for a
+//! processor, so that a plugin does not fail on a busy machine. The limit for large bodies grows with the time that the machine
 //! needs to copy such a body.
 
 use std::collections::BTreeMap;
@@ -12,10 +12,11 @@ use mlflow_deploy_plugin_api::ffi::Slot;
 use mlflow_deploy_plugin_api::testing::raw::Entered;
 
 use super::payload::large_request;
-use super::process::{ATTEMPTS, second_fastest, waited_for_a_processor};
+use super::process::{ATTEMPTS, second_fastest};
 use crate::case::{Case, LIBRARY};
 use crate::harness::Harness;
 use crate::marker::{Marker, ensure};
+use crate::processor;
 use crate::proof::takes_inputs;
 
 pub(super) const CASES: &[Case] = &[
@@ -45,8 +46,9 @@ fn prompt(harness: &Harness) -> Result<(), Marker> {
     let driver = harness.instance()?;
     let target = harness.target()?;
     let mut times = BTreeMap::<&str, Vec<Duration>>::new();
-    let mut note = |name: &'static str, enter: &dyn Fn() -> Entered| times.entry(name).or_default().push(time(enter));
     for _attempt in 0..ATTEMPTS {
+        let mut note =
+            |name: &'static str, enter: &dyn Fn() -> Entered| times.entry(name).or_default().push(time(enter));
         let client = driver.fresh_id();
         let call = driver.fresh_id();
         harness.log("opens a client and makes all calls");
@@ -60,8 +62,11 @@ fn prompt(harness: &Harness) -> Result<(), Marker> {
             note("credit", &|| driver.credit(call, 1));
         }
         note("close", &|| driver.close(client));
+        if times.values().all(|times| second_fastest(times).is_some_and(|took| took <= LIMIT)) {
+            break;
+        }
     }
-    let times = times.into_iter().map(|(name, times)| (name, second_fastest(times)));
+    let times = times.iter().filter_map(|(name, times)| Some((name, second_fastest(times)?)));
     let slow: Vec<_> = times.filter(|(_, took)| *took > LIMIT).collect();
     ensure!(slow.is_empty(), "functions took more than {LIMIT:?} in all but one of {ATTEMPTS} attempts: {slow:?}");
     harness.prove_samples(&driver, harness.open(&driver)?)
@@ -79,15 +84,17 @@ fn prompt_with_large_body(harness: &Harness) -> Result<(), Marker> {
         let slot = Slot::Operation(operation);
         let request = large_request(harness, operation).with_timeout_ms(HOUR);
         let (mut times, mut limit) = (Vec::new(), Duration::ZERO);
-        for _attempt in 0..ATTEMPTS {
+        let mut took = None;
+        while times.len() < ATTEMPTS && took.is_none_or(|took| took > limit) {
             let call = driver.fresh_id();
             harness.log(format!("calls `{}` with {mib} MiB (client {client}, call {call})", slot.name()));
             limit = limit.max(LIMIT + promised.max(COPIES * copy_time(mib)));
             times.push(time(&|| driver.enter(slot, client, call, &request)));
             harness.answer(&driver, slot, call)?;
             driver.forget(call);
+            took = second_fastest(&times);
         }
-        let took = second_fastest(times);
+        let took = took.unwrap_or_default();
         ensure!(
             took <= limit,
             "`{}` took at least {took:?} with {mib} MiB in all but one of {ATTEMPTS} attempts: expected at most {limit:?}",
@@ -107,7 +114,7 @@ fn copy_time(mib: usize) -> Duration {
 
 /// Measures the duration of a call. Subtracts the time for which the thread waited for a processor.
 fn time(enter: &dyn Fn() -> Entered) -> Duration {
-    let before = waited_for_a_processor();
+    let before = processor::waited_by_this_thread();
     let took = enter().took;
-    took.saturating_sub(waited_for_a_processor().saturating_sub(before))
+    took.saturating_sub(processor::waited_by_this_thread().saturating_sub(before))
 }
