@@ -19,6 +19,9 @@ use crate::{Error, ErrorCode, JSON, Payload, Result, sync};
 /// The listener for a plugin's events. Its arguments are the id of the call (0 for none), the severity, and the event.
 pub(super) type EventListener = Arc<dyn Fn(u64, Level, Event) + Send + Sync>;
 
+/// The maximum length of an event's message, in bytes. The rest of a longer message is dropped.
+const MAX_EVENT_BYTES: usize = 1 << 16;
+
 /// The calls of one plugin that have no reply yet.
 pub(super) struct Pending {
     calls: Mutex<HashMap<u64, Waiting, RandomState>>,
@@ -157,8 +160,11 @@ impl HostCallbacks for Pending {
             _ => Level::Debug,
         };
         let json = json.filter(|json| check_size(json).is_ok()).unwrap_or_default();
-        match serde_json::from_slice(json) {
-            Ok(event) => (self.listener)(call, level, event),
+        match serde_json::from_slice::<Event>(json) {
+            Ok(mut event) => {
+                event.message.truncate(event.message.floor_char_boundary(MAX_EVENT_BYTES));
+                (self.listener)(call, level, event);
+            }
             Err(_unreadable) => self.report_violation(call, "sent an event that is not valid JSON"),
         }
     }

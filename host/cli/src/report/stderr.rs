@@ -1,7 +1,9 @@
 //! The writer of stderr: errors, warnings, plugin events, and a spinner on a terminal.
 
+use std::cmp::Ordering::{Equal, Greater, Less};
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use mlflow_deploy::{Level, PluginEvent};
@@ -13,6 +15,9 @@ use crate::args::Global;
 const SPINNER: &str = "{spinner} {elapsed} {msg}";
 
 const BAR: &str = "{spinner} {elapsed} {bar:20} {percent} %, {eta} left, {msg}";
+
+/// The maximum number of warnings and errors of plugins that a command prints without `--verbose`.
+const MAX_PLUGIN_WARNINGS: usize = 100;
 
 /// The writer of stderr. Clones share the spinner.
 #[derive(Clone, Debug)]
@@ -60,15 +65,25 @@ impl Stderr {
         }
     }
 
-    /// Returns a listener that prints the events of plugins, and the events of the host about plugins.
+    /// Returns a listener that prints the events of plugins, and the events of the host about plugins. Without
+    /// `--verbose`, it prints only the first [`MAX_PLUGIN_WARNINGS`].
     pub(crate) fn listener(&self) -> impl Fn(PluginEvent) + Send + Sync + 'static {
-        let stderr = self.clone();
+        let (stderr, printed) = (self.clone(), AtomicUsize::new(0));
         move |PluginEvent { plugin, call, level, event, .. }| {
             // Ignores events outside of a call.
             if level == Level::Info && call != 0 {
                 let progress =
                     event.progress.map(|progress| format!(" ({:.0} %)", progress * 100.0)).unwrap_or_default();
                 stderr.spinner.set_message(format!("{}{progress}", text::line(&event.message)));
+            }
+            if level <= stderr.max_level && stderr.max_level <= Level::Warn {
+                match printed.fetch_add(1, Ordering::Relaxed).cmp(&MAX_PLUGIN_WARNINGS) {
+                    Less => {}
+                    Equal => {
+                        return stderr.warning("more warnings of plugins are not shown: use `--verbose` to see them");
+                    }
+                    Greater => return,
+                }
             }
             stderr.log(level, &format!("{} (plugin {plugin})", event.message));
         }
