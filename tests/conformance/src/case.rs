@@ -22,6 +22,8 @@ pub struct Case {
     pub(crate) in_process_only: Option<&'static str>,
     /// True if the clause only protects the process of the host, which a plugin that requires isolation never enters.
     pub(crate) protects_host: bool,
+    /// True if the clause concerns only process plugins. The program that hosts a library follows it for the library.
+    pub(crate) process_only: bool,
     pub(crate) check: fn(&Harness) -> Result<(), Marker>,
 }
 
@@ -115,6 +117,7 @@ impl Case {
             process,
             in_process_only: None,
             protects_host: false,
+            process_only: false,
             check,
         }
     }
@@ -151,6 +154,12 @@ impl Case {
     pub(crate) const fn protects_host(mut self) -> Self {
         self.in_process_only = Some(PROCESS);
         self.protects_host = true;
+        self
+    }
+
+    /// Makes the case one for process plugins. It is skipped for libraries.
+    pub(crate) const fn process_only(mut self) -> Self {
+        self.process_only = true;
         self
     }
 

@@ -12,7 +12,7 @@ use mlflow_deploy_plugin_api::testing::raw::{Driver, HostShape, Library, Recorde
 use serde_json::{Map, Value, json};
 
 use crate::config::Config;
-use crate::isolated;
+use crate::isolated::{self, Connection};
 use crate::marker::Marker;
 use crate::message::{Job, Line, Reporter};
 use crate::needs_config;
@@ -102,13 +102,25 @@ impl Harness {
     /// to the plugin.
     pub(crate) fn instance_of(&self, file: &Path, shape: HostShape) -> Result<Driver, Marker> {
         if let Some(program) = &self.job.plugin_host {
-            let manifest = self.manifest()?;
-            self.log("starts the plugin in a separate process");
-            return isolated::start((program, file), &manifest, shape, &self.teller);
+            return self.isolated_instance(program, file, shape).map(|(driver, _)| driver);
         }
         let table = self.library_at(file)?.table().map_err(|error| Marker::fail(error.to_string()))?;
         self.log("calls `init`");
         untrusted::start(table, shape).ok_or_else(|| Marker::fail("`init` returned NULL"))
+    }
+
+    /// Starts a process plugin. Returns its driver, and the connection, which the case can end.
+    pub(crate) fn connected_instance(&self) -> Result<(Driver, Connection), Marker> {
+        match &self.job.plugin_host {
+            Some(program) => self.isolated_instance(program, self.plugin(), HostShape::Current),
+            None => Err(Marker::fault("a case for process plugins was run without a separate process")),
+        }
+    }
+
+    fn isolated_instance(&self, program: &Path, file: &Path, shape: HostShape) -> Result<(Driver, Connection), Marker> {
+        let manifest = self.manifest()?;
+        self.log("starts the plugin in a separate process");
+        isolated::start((program, file), &manifest, shape, &self.teller)
     }
 
     /// Starts an instance of the plugin and opens a client on it. Returns the driver that calls the instance, and the

@@ -255,6 +255,7 @@ fn skipped(case: &Case, manifest: Option<&Manifest>, isolated: bool) -> Option<S
     let is_never_shared = manifest.is_some_and(|manifest| manifest.isolation == Isolation::Required);
     let is_process = manifest.is_some_and(Manifest::is_process);
     match case.in_process_only {
+        _ if case.process_only && !is_process => Some("the case is for process plugins".to_owned()),
         Some(LIBRARY) if is_process => Some("a process plugin has no library".to_owned()),
         Some(_) if case.protects_host && is_never_shared => Some(NEVER_SHARED.to_owned()),
         Some(reason) if is_process => Some(reason.to_owned()),
@@ -287,6 +288,7 @@ mod tests {
             assert!(skipped(id, &required, true).is_some(), "{id}");
         }
         assert_eq!(skipped("operations-predict", &required, true), None);
+        assert!(skipped("threads-host-end", &required, true).is_some());
     }
 
     #[test]

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::command::{Ran, Run, mlflow_deploy};
+use crate::conformance::check;
 use crate::isolation::orphans::{children, handle, wait_for_end};
 
 const PLUGIN: &str = include_str!("../../fixtures/process-plugin/plugin.py");
@@ -246,6 +247,29 @@ fn kill_of_the_host_ends_the_process() {
     kill_process(Pid::from_child(&command), Signal::KILL).unwrap();
     command.wait().unwrap();
     wait_for_end(&process);
+}
+
+#[test]
+fn number_and_length_of_warnings_are_limited() {
+    let wire = Wire::new();
+    let ran = wire.predict(&json!("flood"));
+    let lines: Vec<_> = ran.stderr.lines().collect();
+    assert_eq!((ran.code, lines.len()), (0, 101), "{lines:?}");
+    assert_eq!((lines[0], lines[1].len() - lines[0].len()), ("warning: 0 (plugin wire)", 1024));
+    assert_eq!(lines[99], format!("warning: {} (plugin wire)", "x".repeat(1 << 16)));
+    assert_eq!(lines[100], "warning: more warnings of plugins are not shown: use `--verbose` to see them");
+    let all = wire.command("predict -t wire --endpoint e -I - --verbose").stdin(r#""flood""#).run();
+    assert_eq!((all.code, all.stderr.matches("warning: ").count()), (0, 200));
+}
+
+#[test]
+fn process_that_remains_after_its_connection_fails_its_case() {
+    let config = "predict.inputs = '\"a\"'\nslow.inputs = '\"wait\"'";
+    let report = |start| check(&Wire::starting(&["1", "1", start]).manifest(), config, &["--only", "threads-host-end"]);
+    let works = report("works");
+    assert_eq!((works.code, works.passed()), (0, vec!["threads-host-end"]));
+    let message = "its process did not exit within 3 s of the end of its connection and was killed";
+    assert_eq!(report("remains").bad(), [("threads-host-end", "fail", message)]);
 }
 
 #[test]

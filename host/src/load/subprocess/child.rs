@@ -312,9 +312,9 @@ impl Child {
         matches!(waitid(WaitId::Pid(self.id()), options), Ok(Some(_)))
     }
 
-    /// Waits for the process to exit after the host has shut down the connection. Kills the process if it exceeds the
-    /// time limit.
-    pub(crate) fn finish(mut self, host: &dyn HostCallbacks) {
+    /// Waits for the process to exit after the host has shut down the connection. Returns `None` if it does. Kills it at
+    /// the time limit, and then returns its end.
+    pub(crate) fn finish(mut self, host: &dyn HostCallbacks) -> Option<ProcessExit> {
         let deadline = Instant::now() + EXIT_TIMEOUT;
         while Instant::now() < deadline {
             match self.wait(Some(deadline.saturating_duration_since(Instant::now())), None, host) {
@@ -326,9 +326,12 @@ impl Child {
                         }
                     }
                 }
-                Wake::End | Wake::Nothing => return,
+                Wake::Nothing => {}
+                Wake::End => return None,
             }
         }
+        let limit = EXIT_TIMEOUT.as_secs();
+        Some(self.end(format!("did not exit within {limit} s of the end of its connection and was killed")))
     }
 
     /// Kills the process and returns its end. `description` says why the host killed it, as the predicate of a

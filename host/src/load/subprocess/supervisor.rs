@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use mlflow_deploy_plugin_api::call::Level;
 use mlflow_deploy_plugin_api::ffi::abi::{STATUS_ERROR, STATUS_OK};
 use mlflow_deploy_plugin_api::ffi::{BorrowedReply, HostCallbacks, PluginTransport, Request, Slot};
 use mlflow_deploy_plugin_api::manifest::Manifest;
@@ -159,7 +160,11 @@ impl SupervisorState {
             let is_idle = calls.is_idle();
             let Phase::Running(connection) = &mut calls.phase else {
                 drop(calls);
-                return child.finish(self.host.as_ref());
+                return if let Some(exit) = child.finish(self.host.as_ref()) {
+                    (self.on_exit)(&exit);
+                    let event = serde_json::json!({ "message": format!("the plugin's process {exit}") });
+                    self.host.event(0, Level::Warn as u32, Some(event.to_string().as_bytes()));
+                };
             };
             // Another thread writes to the pipe while this one sleeps, which may be at the same time as a message arrives.
             if woken == Wake::Nothing {
@@ -312,7 +317,8 @@ impl std::fmt::Debug for SupervisorState {
 ///
 /// The returned transport calls the plugin, and passes the results to `host`. Each call gets exactly one reply, even if
 /// the process dies. When the process ends unexpectedly, `on_exit` is called before the unanswered calls fail.
-/// `on_exit` must not block its thread. The next call restarts the process. Dropping the transport ends the process.
+/// `on_exit` must not block its thread. The next call restarts the process. Dropping the transport ends the process: it
+/// is killed if it does not exit within three seconds, and then `on_exit` is called too. `on_exit` is dropped after that.
 ///
 /// # Errors
 /// [`LoadError::PluginHost`] if the program cannot be used. Any other error concerns the plugin.

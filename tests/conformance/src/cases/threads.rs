@@ -27,6 +27,13 @@ pub(super) const CASES: &[Case] = &[
     Case::new("threads-exit", "threads.exit", "The process may exit while calls run.", exit)
         .in_process_only(PROCESS)
         .process(Process::Exits),
+    Case::new(
+        "threads-host-end",
+        "threads.host-end",
+        "A process plugin exits after the end of the connection to its host, also while calls run.",
+        host_end,
+    )
+    .process_only(),
 ];
 
 /// The number of calls that each thread makes.
@@ -142,15 +149,30 @@ fn close(harness: &Harness) -> Result<(), Marker> {
 }
 
 fn exit(harness: &Harness) -> Result<(), Marker> {
-    let (driver, client) = harness.client()?;
-    // A plugin may load another library on its first call. It can handle the exit of the process only after that.
-    if let Some((slot, request)) = harness.simple_call(&driver) {
-        harness.call(&driver, slot, client, &request)?;
-    }
-    let (slot, request) = harness.pending_or_working(&driver, client)?;
-    for _ in 0..8 {
-        harness.start(&driver, slot, (client, driver.fresh_id()), &request);
-    }
+    let driver = harness.instance()?;
+    start_calls(harness, &driver)?;
     harness.log("exits the process");
+    Ok(())
+}
+
+fn host_end(harness: &Harness) -> Result<(), Marker> {
+    let (driver, connection) = harness.connected_instance()?;
+    start_calls(harness, &driver)?;
+    harness.log("ends the connection, and waits for the exit of the process");
+    connection.end();
+    Ok(())
+}
+
+/// Opens a client and starts calls that do not end soon, if the plugin has such an operation.
+fn start_calls(harness: &Harness, driver: &Driver) -> Result<(), Marker> {
+    let client = harness.open(driver)?;
+    // A plugin may load another library on its first call. It can handle the exit of the process only after that.
+    if let Some((slot, request)) = harness.simple_call(driver) {
+        harness.call(driver, slot, client, &request)?;
+    }
+    let (slot, request) = harness.pending_or_working(driver, client)?;
+    for _ in 0..8 {
+        harness.start(driver, slot, (client, driver.fresh_id()), &request);
+    }
     Ok(())
 }

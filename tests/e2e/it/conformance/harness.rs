@@ -9,13 +9,13 @@ use serde_json::Value;
 
 /// The exit code and the JSON report of the conformance command.
 #[derive(Debug)]
-pub(super) struct Report {
-    pub(super) code: i32,
-    pub(super) document: Value,
+pub(crate) struct Report {
+    pub(crate) code: i32,
+    pub(crate) document: Value,
 }
 
 /// Runs the conformance command on a plugin, with the configuration `config` and further arguments. Returns the report.
-pub(super) fn check(plugin: &Path, config: &str, arguments: &[&str]) -> Report {
+pub(crate) fn check(plugin: &Path, config: &str, arguments: &[&str]) -> Report {
     let output = harness(plugin, config, &[&["--format", "json"], arguments].concat());
     let text = String::from_utf8_lossy(&output.stdout);
     let document = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {output:?}"));
@@ -31,12 +31,12 @@ pub(super) fn harness(plugin: &Path, config: &str, arguments: &[&str]) -> Output
 }
 
 impl Report {
-    pub(super) fn results(&self) -> &[Value] {
+    pub(crate) fn results(&self) -> &[Value] {
         self.document["results"].as_array().unwrap()
     }
 
     /// Returns the cases that neither passed nor were skipped, each with its name, verdict and message.
-    pub(super) fn bad(&self) -> Vec<(&str, &str, &str)> {
+    pub(crate) fn bad(&self) -> Vec<(&str, &str, &str)> {
         let is_bad = |result: &&Value| !["pass", "skip"].contains(&result["verdict"].as_str().unwrap());
         self.results()
             .iter()
@@ -50,7 +50,7 @@ impl Report {
 
     /// Returns one line with the name of the plugin, the mode, and the number of cases that passed, were skipped and
     /// failed.
-    pub(super) fn summary(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         let document = &self.document;
         let (counts, seconds) = (&document["counts"], document["seconds"].as_f64().unwrap());
         format!(
@@ -65,13 +65,13 @@ impl Report {
     }
 
     /// Returns the names of the unproven cases. A case is unproven if a call that it needs did not succeed.
-    pub(super) fn unproven(&self) -> Vec<&str> {
+    pub(crate) fn unproven(&self) -> Vec<&str> {
         let unproven = self.results().iter().filter(|result| result["unproven"] == true);
         unproven.map(|result| result["id"].as_str().unwrap()).collect()
     }
 
     /// Returns the names of the conformance cases that passed.
-    pub(super) fn passed(&self) -> Vec<&str> {
+    pub(crate) fn passed(&self) -> Vec<&str> {
         let passed = self.results().iter().filter(|result| result["verdict"] == "pass");
         passed.map(|result| result["id"].as_str().unwrap()).collect()
     }
