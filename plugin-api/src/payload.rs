@@ -75,6 +75,31 @@ impl Payload {
         })
     }
 
+    /// Parses the bytes as a JSON object. Unlike [`json`](Self::json), it refuses a list of the fields of a struct, which
+    /// serde's derived code accepts in the place of an object.
+    ///
+    /// ```
+    /// use mlflow_deploy_plugin_api::{JSON, Payload};
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Inputs {
+    ///     text: String,
+    /// }
+    ///
+    /// let inputs: Inputs = Payload::new(JSON, r#"{"text": "one"}"#).json_object()?;
+    /// assert_eq!(inputs.text, "one");
+    /// assert!(Payload::new(JSON, r#"["one"]"#).json_object::<Inputs>().is_err());
+    /// # Ok::<(), mlflow_deploy_plugin_api::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// `INVALID_PARAMETER_VALUE` if the bytes are not a JSON object, or do not have the form of `T`.
+    pub fn json_object<T: DeserializeOwned>(&self) -> Result<T> {
+        let members: serde_json::Map<String, serde_json::Value> = self.json()?;
+        serde_json::from_value(members.into())
+            .map_err(|error| Error::invalid_parameter(format!("failed to read the JSON object: {error}")))
+    }
+
     /// Returns the media type with its parameters, such as `text/csv; charset=utf-8`.
     pub fn content_type(&self) -> &str {
         &self.content_type
