@@ -103,9 +103,9 @@ bench-explain:
 	@target/shap/bin/pip install --quiet --disable-pip-version-check -r tests/peers/explain/requirements.txt
 	@target/shap/bin/python -B tests/peers/explain/bench.py target/release/mlflow-deploy
 
-# The command with its pages and completions, and the bundled plugins, for the user or with PREFIX=/usr/local for the machine.
+# The command with its pages and completions, the bundled plugins, and the harness for plugins of others, for the user or with PREFIX=/usr/local for the machine.
 install:
-	cargo build --release -p mlflow-deploy -p mlflow-deploy-cli $(PLUGINS:%=-p %)
+	cargo build --release -p mlflow-deploy -p mlflow-deploy-cli -p mlflow-deploy-conformance $(PLUGINS:%=-p %)
 	@$(MAKE) --no-print-directory install-built
 
 # As `install`, but builds nothing: copies the files in BUILT.
@@ -118,7 +118,7 @@ install-built: install-files
 # The files of an installation, without ONNX Runtime.
 install-files:
 	install -d "$(PREFIX)/bin" "$(PREFIX)/libexec/mlflow-deploy" "$(PREFIX)/lib/mlflow-deploy/plugins" "$(PREFIX)/share/bash-completion/completions"
-	install -s -m 755 "$(BUILT)/mlflow-deploy" "$(PREFIX)/bin"
+	install -s -m 755 "$(BUILT)/mlflow-deploy" "$(BUILT)/mlflow-deploy-conformance" "$(PREFIX)/bin"
 	install -s -m 755 "$(BUILT)/mlflow-deploy-plugin-host" "$(PREFIX)/libexec/mlflow-deploy"
 	install -s -m 755 $(LIBRARIES:%="$(BUILT)/lib%.$(SUFFIX)") "$(PREFIX)/lib/mlflow-deploy/plugins"
 	install -d "$(BRIDGE)/mlflow_deploy_bridge" "$(BRIDGE)/mlflow_deploy_plugin"
@@ -132,7 +132,7 @@ install-files:
 dist:
 	@python3 -m venv target/zig
 	@target/zig/bin/pip install --quiet --disable-pip-version-check cargo-zigbuild==0.24.1 ziglang==0.17.1
-	PATH="$(CURDIR)/target/zig/bin:$$PATH" cargo zigbuild --release --target x86_64-unknown-linux-gnu.2.28 -p mlflow-deploy -p mlflow-deploy-cli $(PLUGINS:%=-p %)
+	PATH="$(CURDIR)/target/zig/bin:$$PATH" cargo zigbuild --release --target x86_64-unknown-linux-gnu.2.28 -p mlflow-deploy -p mlflow-deploy-cli -p mlflow-deploy-conformance $(PLUGINS:%=-p %)
 	@$(MAKE) --no-print-directory dist-built BUILT=target/x86_64-unknown-linux-gnu/release DIST=target/dist/mlflow-deploy-x86_64-linux-gnu.2.28
 
 # As `dist`, but builds nothing: packs the files in BUILT to the archive DIST.tar.gz.
@@ -144,4 +144,4 @@ dist-built:
 	install -m 644 LICENSE "$(DIST)"
 	tar -C "$(dir $(DIST))" -czf "$(DIST).tar.gz" "$(notdir $(DIST))"
 	@cd "$(dir $(DIST))" && sha256sum "$(notdir $(DIST)).tar.gz" | tee "$(notdir $(DIST)).tar.gz.sha256"
-	@wc -c "$(DIST).tar.gz" "$(DIST)/bin/mlflow-deploy" "$(DIST)/libexec/mlflow-deploy/mlflow-deploy-plugin-host" "$(DIST)/lib/mlflow-deploy/plugins/"*.$(SUFFIX)
+	@wc -c "$(DIST).tar.gz" "$(DIST)/bin/mlflow-deploy"* "$(DIST)/libexec/mlflow-deploy/mlflow-deploy-plugin-host" "$(DIST)/lib/mlflow-deploy/plugins/"*.$(SUFFIX)

@@ -101,7 +101,8 @@ mdp_json *mdp_parse(mdp_text text, size_t *position);
 void mdp_free(mdp_json *document);
 
 mdp_type mdp_type_of(const mdp_json *value); /* MDP_NULL if absent */
-/* Returns the member of an object, the last one if there are several. Returns NULL if it is absent or null. */
+/* Returns the member of an object, the last one if there are several. Returns NULL if it is absent or null, and if the
+ * value is not an object. */
 const mdp_json *mdp_get(const mdp_json *object, const char *key);
 /* Returns the number of elements of a list or members of an object; 0 for other values. */
 size_t mdp_count(const mdp_json *value);

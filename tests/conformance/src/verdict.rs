@@ -24,7 +24,7 @@ pub(crate) fn judge(case: &Case, outcome: Outcome, timeout: Duration, is_strict:
         End::Reported(Line::Started | Line::Log(_)) => {
             (Verdict::Fault, "the process of the case did not report a verdict".to_owned(), None)
         }
-        End::TimedOut => (Verdict::Fail, format!("timed out after {} s", timeout.as_secs_f64()), None),
+        End::TimedOut => (Verdict::Fail, timed_out(timeout), None),
         End::Reported(Line::Died { how, signal, log: output }) => {
             log.extend(output.into_iter().map(|line| format!("its log: {line}")));
             died(signal, format!("its process {how}"))
@@ -39,6 +39,14 @@ pub(crate) fn judge(case: &Case, outcome: Outcome, timeout: Duration, is_strict:
     let is_bad = matches!(verdict, Verdict::Fail | Verdict::Warn | Verdict::Fault);
     let log = if is_bad { log } else { Vec::new() };
     CaseResult { signal, log, unproven, ..CaseResult::new(case, verdict, message) }
+}
+
+fn timed_out(timeout: Duration) -> String {
+    let seconds = timeout.as_secs_f64();
+    format!(
+        "timed out after {seconds} s, at the last step below: if the plugin is only slow, check its release build, or set a longer \
+         `--timeout` or a lower `limits.body_mib`"
+    )
 }
 
 /// Returns the verdict and the message for a process that has died, and the name of the signal that killed it. If it

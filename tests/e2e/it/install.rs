@@ -74,7 +74,8 @@ impl Home {
     fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new(program);
         command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", self.0.path());
-        command.env("REPOSITORY", repository()).env("BUILT", cdylib::command().parent().unwrap());
+        let built = cdylib::program("mlflow-deploy-conformance").parent().unwrap();
+        command.env("REPOSITORY", repository()).env("BUILT", built);
         command
     }
 
@@ -165,20 +166,23 @@ make -s -C "$REPOSITORY" dist-built BUILT="$BUILT" DIST="$HOME/packed/mlflow-dep
 mkdir "$HOME/elsewhere" && cd "$HOME/elsewhere"
 tar -xzf "$HOME/packed/mlflow-deploy.tar.gz" && rm -r "$HOME/packed"
 test -x mlflow-deploy/share/mlflow-deploy/onnxruntime/install.sh && test -f mlflow-deploy/share/man/man1/mlflow-deploy.1
-exec env -i "$HOME/elsewhere/mlflow-deploy/bin/mlflow-deploy" "$@"
+exec env -i "$HOME/elsewhere/mlflow-deploy/bin/$@"
 "#;
 
 #[test]
 fn archive_runs_from_any_folder_with_an_empty_environment() {
-    let list = Home::new().shell(DIST, &[Path::new("plugins"), Path::new("list")]);
+    let list = Home::new().shell(DIST, &["mlflow-deploy", "plugins", "list"].map(Path::new));
     assert_eq!(list.code, 0, "{list:?}");
     for plugin in ["databricks", "gateway", "local", "openai"] {
         let file = format!("elsewhere/mlflow-deploy/lib/mlflow-deploy/plugins/libmlflow_deploy_{plugin}.so\n");
         assert!(list.stdout.contains(&file), "{list:?}");
     }
-    let isolated: Vec<_> = ["help", "-t", "openai", "--isolate"].map(Path::new).into();
-    let help = Home::new().shell(DIST, &isolated);
+    let help = Home::new().shell(DIST, &["mlflow-deploy", "help", "-t", "openai", "--isolate"].map(Path::new));
     assert!(help.code == 0 && help.stdout.contains("openai"), "{help:?}");
+    let plugin = "mlflow-deploy/lib/mlflow-deploy/plugins/libmlflow_deploy_openai.so";
+    let harness = ["mlflow-deploy-conformance", plugin, "--isolated", "--only", "operations-target-help"];
+    let checked = Home::new().shell(DIST, &harness.map(Path::new));
+    assert!(checked.code == 0 && checked.stdout.contains("1 passed"), "{checked:?}");
 }
 
 #[test]

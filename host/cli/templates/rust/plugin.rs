@@ -43,14 +43,12 @@ impl DeploymentClient for Client {
     }
 
     async fn get_endpoint(&self, request: GetEndpoint) -> Result<Payload> {
-        if request.endpoint != ENDPOINT {
-            let message = format!("unknown endpoint `{}`: expected `{ENDPOINT}`", request.endpoint);
-            return Err(Error::new(ErrorCode::RESOURCE_DOES_NOT_EXIST, message));
-        }
+        check_endpoint(Some(&request.endpoint))?;
         Payload::from_json(&json!({"name": ENDPOINT}))
     }
 
     async fn predict(&self, request: Predict) -> Result<Payload> {
+        check_endpoint(request.endpoint.as_deref())?;
         let PredictConfig { delay_ms } = request.config.parse()?;
         // A cancelled call ends here: its future is dropped.
         tokio::time::sleep(Duration::from_millis(delay_ms)).await;
@@ -61,6 +59,7 @@ impl DeploymentClient for Client {
     }
 
     async fn predict_stream(&self, request: PredictStream, chunks: &mut Chunks) -> Result<()> {
+        check_endpoint(request.endpoint.as_deref())?;
         let PredictConfig { delay_ms } = request.config.parse()?;
         for word in self.words(&request.inputs)? {
             tokio::time::sleep(Duration::from_millis(delay_ms)).await;
@@ -68,6 +67,15 @@ impl DeploymentClient for Client {
         }
         Ok(())
     }
+}
+
+/// Fails unless the endpoint exists.
+fn check_endpoint(endpoint: Option<&str>) -> Result<()> {
+    if endpoint == Some(ENDPOINT) {
+        return Ok(());
+    }
+    let message = format!("unknown endpoint `{}`: expected `{ENDPOINT}`", endpoint.unwrap_or_default());
+    Err(Error::new(ErrorCode::RESOURCE_DOES_NOT_EXIST, message))
 }
 
 impl Client {
