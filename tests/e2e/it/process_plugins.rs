@@ -264,7 +264,7 @@ fn number_and_length_of_warnings_are_limited() {
 
 #[test]
 fn process_that_remains_after_its_connection_fails_its_case() {
-    let config = "predict.inputs = '\"a\"'\nslow.inputs = '\"wait\"'";
+    let config = "predict.inputs = '\"a\"'";
     let report = |start| check(&Wire::starting(&["1", "1", start]).manifest(), config, &["--only", "threads-host-end"]);
     let works = report("works");
     assert_eq!((works.code, works.passed()), (0, vec!["threads-host-end"]));

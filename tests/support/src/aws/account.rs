@@ -1,6 +1,7 @@
 //! The resources of an account, and the answers to the operations of SageMaker and its neighbours.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 
 use serde_json::{Value, json};
 
@@ -120,16 +121,18 @@ impl Account {
         Answer::new(200, endpoint.to_string())
     }
 
-    /// Returns pages of two endpoints.
+    /// Returns pages of two endpoints. The token is the last name of the page, so that endpoints which are created or
+    /// deleted meanwhile do not hide others.
     fn list(&self, body: &Value) -> Answer {
-        let start: usize = body["NextToken"].as_str().map_or(0, |token| token.parse().unwrap_or(usize::MAX));
-        let names: Vec<_> =
-            self.endpoints.keys().skip(start).take(2).map(|name| json!({"EndpointName": name})).collect();
-        let mut page = json!({"Endpoints": names});
-        if start + 2 < self.endpoints.len() {
-            page["NextToken"] = (start + 2).to_string().into();
+        let last = body["NextToken"].as_str().unwrap_or_default().to_owned();
+        let mut names = self.endpoints.range((Bound::Excluded(last), Bound::Unbounded)).map(|(name, _)| name);
+        let page: Vec<_> = names.by_ref().take(2).collect();
+        let endpoints: Vec<_> = page.iter().map(|name| json!({"EndpointName": name})).collect();
+        let mut answer = json!({"Endpoints": endpoints});
+        if let (Some(last), Some(_)) = (page.last(), names.next()) {
+            answer["NextToken"] = json!(last);
         }
-        Answer::new(200, page.to_string())
+        Answer::new(200, answer.to_string())
     }
 }
 
