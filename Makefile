@@ -89,10 +89,11 @@ budgets:
 	cargo build --release -p mlflow-deploy-gateway -p mlflow-deploy-example-echo -p mlflow-deploy-bench
 	@target/release/mlflow-deploy-bench budgets target/release tests/bench/budgets.json
 
-# Everything beside its peers, in one run: bare reqwest, curl, and the Python clients. Needs a quiet machine, curl and strip.
+# Everything beside its peers, in one run: bare reqwest, curl, the Python clients, and MLflow's model server. Needs a quiet machine, curl and strip.
 bench:
 	cargo build --release -p mlflow-deploy -p mlflow-deploy-cli $(PLUGINS:%=-p %) -p mlflow-deploy-example-echo -p mlflow-deploy-bench
 	@sh tests/peers/install.sh
+	@sh plugins/local/runtime/install.sh target/lib/mlflow-deploy
 	@target/release/mlflow-deploy-bench target/release target/peers/venv/bin/python target/bench.json target/bench.svg
 
 # Explanations beside those of the Python package shap: how far apart they are, and how long both take.

@@ -1,7 +1,8 @@
-//! Measures mlflow-deploy beside its peers: the HTTP library alone, MLflow's and OpenAI's clients in Python, and curl.
+//! Measures mlflow-deploy beside its peers: the HTTP library alone, MLflow's and OpenAI's clients in Python, ONNX Runtime
+//! in Python, `mlflow models serve`, and curl.
 //!
 //! `make bench` builds everything in release mode, and runs this program. Every subject runs in its own process, and
-//! all send their requests to one local server with canned answers. The subjects take turns, so that a change of the
+//! all but the local models send their requests to one local server with canned answers. The subjects take turns, so that a change of the
 //! machine's speed affects all of them. The reported costs are medians of the rounds.
 //!
 //! The program refuses to report ratios if other processes use the machine.
@@ -12,6 +13,7 @@
 mod budget;
 mod chart;
 mod cold_start;
+mod local;
 mod machine;
 mod report;
 mod server;
@@ -40,6 +42,10 @@ async fn main() -> io::Result<()> {
                 "reqwest" => work.measure(&BareReqwest::new(server)).await,
                 plugin => work.measure(&Plugin::open(plugin, Path::new(libraries), server).await).await,
             };
+            writeln!(io::stdout(), "{}", serde_json::to_string(&cost)?)
+        }
+        ["local", work, libraries] => {
+            let cost = local::run(work, Path::new(libraries)).await;
             writeln!(io::stdout(), "{}", serde_json::to_string(&cost)?)
         }
         ["repeat", plugin, part, count, server, libraries] => {
@@ -95,6 +101,7 @@ impl Bench {
             }
             report.add(work.name(), work.title(), subjects, costs);
         }
+        local::measure(&self.libraries, &self.python, self.rounds, &mut report)?;
         cold_start::measure(&self.libraries, &server.url, self.rounds, &mut report)?;
         report.watch_load();
         Ok(report)

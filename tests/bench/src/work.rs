@@ -15,7 +15,7 @@ pub(crate) const LARGE: usize = 64 << 20;
 /// The number of requests that are in flight at the same time.
 const IN_FLIGHT: usize = 64;
 /// The time for which small requests are sent in one round.
-const ROUND: Duration = Duration::from_millis(1500);
+pub(crate) const ROUND: Duration = Duration::from_millis(1500);
 
 /// A kind of work. Its name in the Python programs is the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

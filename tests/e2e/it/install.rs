@@ -179,10 +179,10 @@ fn archive_runs_from_any_folder_with_an_empty_environment() {
     }
     let help = Home::new().shell(DIST, &["mlflow-deploy", "help", "-t", "openai", "--isolate"].map(Path::new));
     assert!(help.code == 0 && help.stdout.contains("openai"), "{help:?}");
-    let plugin = "mlflow-deploy/lib/mlflow-deploy/plugins/libmlflow_deploy_openai.so";
-    let harness = ["mlflow-deploy-conformance", plugin, "--isolated", "--only", "operations-target-help"];
+    let plugin = "mlflow-deploy/lib/mlflow-deploy/plugins/libmlflow_deploy_ray.so";
+    let harness = ["mlflow-deploy-conformance", plugin, "--isolated", "--only", "operations-open"];
     let checked = Home::new().shell(DIST, &harness.map(Path::new));
-    assert!(checked.code == 0 && checked.stdout.contains("1 passed"), "{checked:?}");
+    assert!(checked.code == 0 && checked.stdout.contains("\nconformant: 1 passed"), "{checked:?}");
 }
 
 #[test]
