@@ -30,7 +30,7 @@ fn open(host: &Host) -> DeployClient {
 }
 
 fn endpoint() -> GetEndpoint {
-    GetEndpoint { endpoint: "echo".to_owned(), ..GetEndpoint::default() }
+    GetEndpoint { endpoint: "echo".to_owned() }
 }
 
 fn predict(criterion: &mut Criterion) {

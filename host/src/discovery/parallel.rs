@@ -20,14 +20,14 @@ pub(crate) fn map<T: Send, R: Send>(items: Vec<T>, work: impl Fn(T) -> R + Sync)
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
     let threads = processors.min(items.len() / MIN_ITEMS).clamp(1, MAX_THREADS);
     let items = Mutex::new(items.into_iter().enumerate());
-    let work = || {
+    let take_items = || {
         let next = || sync::lock(&items).next();
         iter::from_fn(|| next().map(|(index, item)| (index, work(item)))).collect::<Vec<_>>()
     };
     let mut results = thread::scope(|scope| {
         let others: Vec<_> =
-            (1..threads).filter_map(|_| thread::Builder::new().spawn_scoped(scope, &work).ok()).collect();
-        let own = work();
+            (1..threads).filter_map(|_| thread::Builder::new().spawn_scoped(scope, take_items).ok()).collect();
+        let own = take_items();
         let joined = |thread: ScopedJoinHandle<'_, _>| thread.join().unwrap_or_else(|panic| resume_unwind(panic));
         others.into_iter().flat_map(joined).chain(own).collect::<Vec<_>>()
     });
