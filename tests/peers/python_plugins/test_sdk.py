@@ -478,7 +478,8 @@ class New(unittest.TestCase):
             with Host(plugin(project / manifest["exec"][-1])) as host:
                 self.assertEqual(sorted(host.slots), sorted([*manifest["operations"], "open", "shutdown"]))
                 client = host.open("mine:", upper=True)
-                words = host.stream("predict_stream", client, body=b"a b", content_type="text/plain")
+                inputs = {"body": b"a b", "content_type": "text/plain", "endpoint": "words"}
+                words = host.stream("predict_stream", client, **inputs)
                 self.assertEqual(words, [("text/plain", b"A"), ("text/plain", b"B")])
             self.assertIn("exists", self.new(folder, "my-target").stderr)
 
