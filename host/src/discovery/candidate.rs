@@ -54,7 +54,7 @@ pub enum CandidateState {
 
 /// A function that checks if the host may load the file with this manifest and identity. It fails if the host may not.
 /// Otherwise it returns the reason to isolate the plugin, or `None`.
-pub(crate) type Admit<'a> = dyn Fn(&Manifest, &Identity) -> Result<Option<IsolatedBy>, LoadError> + Sync + 'a;
+pub(crate) type Admit<'a> = dyn Fn(&Manifest, &Identity) -> Result<Option<IsolatedBy>, LoadError> + 'a;
 
 impl Candidate {
     /// Returns the manifest of a usable file; `None` for any other file.

@@ -4,7 +4,7 @@
 //! | file | responsibility |
 //! |---|---|
 //! | `search_path` | the directories and files to search, in order |
-//! | `scan`, `parallel` | scans the directories, on several threads |
+//! | `scan` | scans the directories |
 //! | `candidate` | inspects a file: owner, manifest, platform |
 //! | `plugin_file` | opens a file once; manifest, hash and identity come from the same handle |
 //! | `process_program` | the program and the files of a process plugin |
@@ -20,7 +20,6 @@ pub(crate) mod digest;
 pub(crate) mod lock;
 pub(crate) mod locked_plugin;
 pub(crate) mod no_plugin;
-pub(crate) mod parallel;
 pub(crate) mod plugin_file;
 pub(crate) mod process_program;
 pub(crate) mod registry;

@@ -14,7 +14,6 @@ use crate::LoadError;
 use crate::discovery::candidate::{Admit, Candidate};
 use crate::discovery::config_warning::{ConfigWarning, ConfiguredPlugins};
 use crate::discovery::digest::Identity;
-use crate::discovery::parallel;
 use crate::discovery::search_path::{NamedFile, Origin, SearchEntry};
 use crate::load::dynamic_deps::LibrarySearch;
 
@@ -128,9 +127,10 @@ impl Discovery {
 
     /// Returns the directories, each with a one-line description of its state.
     pub fn summaries(&self) -> impl Iterator<Item = (&Directory, String)> {
-        let in_directory = |candidate: &Candidate| candidate.directory.filter(|_| candidate.is_loadable());
-        let loadable = parallel::map(self.candidates.iter().collect(), in_directory);
-        let usable_in = move |index| loadable.iter().filter(|directory| **directory == Some(index)).count();
+        let usable_in = |index| {
+            let candidates = self.candidates.iter().filter(|candidate| candidate.directory == Some(index));
+            candidates.filter(|candidate| candidate.is_loadable()).count()
+        };
         let directories = self.directories.iter().enumerate();
         directories.map(move |(index, directory)| (directory, directory.state.summary(usable_in(index))))
     }
@@ -207,7 +207,7 @@ impl Discovery {
         files.sort();
         let inspected = files.len();
         let directory = Some(self.directories.len());
-        self.candidates.extend(parallel::map(files, |path| {
+        self.candidates.extend(files.into_iter().map(|path| {
             let mut candidate = Candidate::inspect(path, directory, false, search, admit);
             candidate.warnings.retain(|warning| !warnings.contains(warning));
             candidate
