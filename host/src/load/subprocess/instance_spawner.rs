@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mlflow_deploy_plugin_api::ffi::{BorrowedReply, HostCallbacks, PluginTransport};
 
-use super::child::SpawnConfig;
+use super::spawn_config::SpawnConfig;
 use super::supervisor::Supervisor;
 use crate::discovery::digest::Identity;
 

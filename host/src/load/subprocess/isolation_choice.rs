@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use mlflow_deploy_plugin_api::manifest::{Isolation, Manifest, Panic};
 use mlflow_deploy_plugin_api::trust;
 
-use super::child::SpawnConfig;
+use super::spawn_config::SpawnConfig;
 use crate::LoadError;
 use crate::discovery::process_program::ProcessProgram;
 use crate::discovery::search_path::{SYSTEM_PREFIXES, setting, user_prefix};

@@ -22,11 +22,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::RecvFlags;
 use rustix::process::{Pid, Signal, getpgrp, getpid, kill_current_process_group};
 
-use super::child::SpawnConfig;
 use super::instance_spawner::InstanceSpawner;
 use super::message::{self, Message, PROTOCOL};
 use super::receiver::Receiver;
 use super::sender::Sender;
+use super::spawn_config::SpawnConfig;
 use super::wire_error::WireLoadError;
 use crate::load::library;
 

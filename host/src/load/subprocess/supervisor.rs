@@ -19,9 +19,10 @@ use mlflow_deploy_plugin_api::manifest::Manifest;
 use mlflow_deploy_plugin_api::{Error, ErrorCode, sync};
 
 use super::calls::{Calls, Connection, Phase, QueuedCall, Unanswered, is_of_host};
-use super::child::{Child, SpawnConfig, Wake};
+use super::child::{Child, Wake};
 use super::message::{Message, number, to_json};
 use super::process_exit::ProcessExit;
+use super::spawn_config::SpawnConfig;
 use crate::LoadError;
 use crate::discovery::digest::Identity;
 use crate::discovery::process_program::ProcessProgram;
@@ -160,11 +161,12 @@ impl SupervisorState {
             let is_idle = calls.is_idle();
             let Phase::Running(connection) = &mut calls.phase else {
                 drop(calls);
-                return if let Some(exit) = child.finish(self.host.as_ref()) {
+                if let Some(exit) = child.finish(self.host.as_ref()) {
                     (self.on_exit)(&exit);
                     let event = serde_json::json!({ "message": format!("the plugin's process {exit}") });
                     self.host.event(0, Level::Warn as u32, Some(event.to_string().as_bytes()));
-                };
+                }
+                return;
             };
             // Another thread writes to the pipe while this one sleeps, which may be at the same time as a message arrives.
             if woken == Wake::Nothing {
