@@ -89,7 +89,8 @@ budgets:
 	cargo build --release -p mlflow-deploy-gateway -p mlflow-deploy-example-echo -p mlflow-deploy-bench
 	@target/release/mlflow-deploy-bench budgets target/release tests/bench/budgets.json
 
-# Everything beside its peers, in one run: bare reqwest, curl, the Python clients, and MLflow's model server. Needs a quiet machine, curl and strip.
+# Everything beside its peers, in one run: bare reqwest, curl, the Python clients, and MLflow's model server. Needs a quiet
+# machine, curl and strip.
 bench:
 	cargo build --release -p mlflow-deploy -p mlflow-deploy-cli $(PLUGINS:%=-p %) -p mlflow-deploy-example-echo -p mlflow-deploy-bench
 	@sh tests/peers/install.sh
@@ -104,7 +105,8 @@ bench-explain:
 	@target/shap/bin/pip install --quiet --disable-pip-version-check -r tests/peers/explain/requirements.txt
 	@target/shap/bin/python -B tests/peers/explain/bench.py target/release/mlflow-deploy
 
-# The command with its pages and completions, the bundled plugins, and the harness for plugins of others, for the user or with PREFIX=/usr/local for the machine.
+# The command with its pages and completions, the bundled plugins, and the harness for plugins of others. For the user, or with
+# PREFIX=/usr/local for the machine.
 install:
 	cargo build --release -p mlflow-deploy -p mlflow-deploy-cli -p mlflow-deploy-conformance $(PLUGINS:%=-p %)
 	@$(MAKE) --no-print-directory install-built

@@ -44,8 +44,8 @@ pub(crate) fn judge(case: &Case, outcome: Outcome, timeout: Duration, is_strict:
 fn timed_out(timeout: Duration) -> String {
     let seconds = timeout.as_secs_f64();
     format!(
-        "timed out after {seconds} s, at the last step below: if the plugin is only slow, check its release build, or set a longer \
-         `--timeout` or a lower `limits.body_mib`"
+        "timed out after {seconds} s, at the last step below: if the plugin is only slow, check its release build, or \
+         set a longer `--timeout` or a lower `limits.body_mib`"
     )
 }
 

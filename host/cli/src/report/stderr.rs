@@ -1,6 +1,5 @@
 //! The writer of stderr: errors, warnings, plugin events, and a spinner on a terminal.
 
-use std::cmp::Ordering::{Equal, Greater, Less};
 use std::fmt::Display;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -77,12 +76,12 @@ impl Stderr {
                 stderr.spinner.set_message(format!("{}{progress}", text::line(&event.message)));
             }
             if level <= stderr.max_level && stderr.max_level <= Level::Warn {
-                match printed.fetch_add(1, Ordering::Relaxed).cmp(&MAX_PLUGIN_WARNINGS) {
-                    Less => {}
-                    Equal => {
-                        return stderr.warning("more warnings of plugins are not shown: use `--verbose` to see them");
-                    }
-                    Greater => return,
+                let number = printed.fetch_add(1, Ordering::Relaxed);
+                if number == MAX_PLUGIN_WARNINGS {
+                    stderr.warning("more warnings of plugins are not shown: use `--verbose` to see them");
+                }
+                if number >= MAX_PLUGIN_WARNINGS {
+                    return;
                 }
             }
             stderr.log(level, &format!("{} (plugin {plugin})", event.message));
